@@ -53,4 +53,5 @@ class Calibration(BaseModel):
         knots, values = np.asarray(self.raw), np.asarray(self.probability)
         left = np.clip(np.searchsorted(knots, raw, side="right") - 1, 0, len(knots) - 2)
         between = np.minimum(values[left] + np.asarray(self._slopes)[left] * (raw - knots[left]), values[left + 1])
-        return np.where(raw <= knots[0], values[0], np.where(raw >= knots[-1], values[-1], between))
+        inside: NDArray[np.float64] = np.where(raw >= knots[-1], values[-1], between)
+        return np.where(raw <= knots[0], values[0], inside)

@@ -120,12 +120,16 @@ def _feature_fields(model: type[BaseModel]) -> tuple[FeatureField, ...]:
                 description=info.description or "",
                 required=info.is_required(),
                 watch=mark.watch,
-                low=next((float(typing.cast(Any, each.ge)) for each in info.metadata if isinstance(each, Ge)), None),
-                high=next((float(typing.cast(Any, each.le)) for each in info.metadata if isinstance(each, Le)), None),
+                low=_bound(info.metadata, Ge, "ge"),
+                high=_bound(info.metadata, Le, "le"),
                 categories=categories,
             )
         )
     return tuple(found)
+
+
+def _bound(metadata: list[Any], kind: type, attribute: str) -> float | None:
+    return next((float(getattr(each, attribute)) for each in metadata if isinstance(each, kind)), None)
 
 
 def _inner_type(annotation: Any) -> tuple[tuple[str, ...], type | None]:

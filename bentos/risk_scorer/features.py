@@ -73,12 +73,17 @@ def _as_float(name: str, values: NDArray[Any]) -> NDArray[np.float64]:
     if codes is None:
         return values.astype(np.float64)
     out = np.full(len(values), np.nan)
-    known = np.zeros(len(values), dtype=bool)
+    unknown = ~missing(values)
     for category, code in codes.items():
         chosen = values == category
         out[chosen] = code
-        known |= chosen
-    for value in values[~known]:
-        if not (value is None or value != value):  # NaN is the one value that differs from itself
-            raise ValueError(f"{name}: unknown category {value!r}; known are {', '.join(codes)}")
+        unknown &= ~chosen
+    if unknown.any():
+        raise ValueError(f"{name}: unknown category {values[unknown][0]!r}; known are {', '.join(codes)}")
     return out
+
+
+def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where an array of numbers or strings holds None or NaN."""
+    differs = values != values  # noqa: PLR0124 - NaN is the one value that differs from itself
+    return np.asarray(differs | (values == None), dtype=bool)  # noqa: E711 - compared element by element

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .events import FeatureField
+from .features import missing
 
 BINS = 10
 
@@ -71,16 +72,15 @@ def number_edges(values: NDArray[np.float64]) -> tuple[float, ...]:
 
 def number_counts(values: NDArray[np.float64], edges: Sequence[float]) -> tuple[tuple[int, ...], int]:
     """Counts per bin of the values that are known, and how many are missing."""
-    missing = np.isnan(values)
-    bins = np.searchsorted(np.asarray(edges), values[~missing], side="right")
-    return tuple(int(count) for count in np.bincount(bins, minlength=len(edges) + 1)), int(missing.sum())
+    unknown = np.isnan(values)
+    bins = np.searchsorted(np.asarray(edges), values[~unknown], side="right")
+    return tuple(int(count) for count in np.bincount(bins, minlength=len(edges) + 1)), int(unknown.sum())
 
 
 def category_counts(values: Sequence[Any] | NDArray[Any], categories: Sequence[str]) -> tuple[tuple[int, ...], int]:
     """Counts per category, and how many values are missing (None or NaN). Unseen ones are in neither."""
     array = np.asarray(values, dtype=object)
-    missing = sum(1 for value in array if value is None or value != value)
-    return tuple(int((array == category).sum()) for category in categories), missing
+    return tuple(int((array == category).sum()) for category in categories), int(missing(array).sum())
 
 
 def is_number(field: FeatureField) -> bool:
