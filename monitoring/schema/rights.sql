@@ -1,0 +1,35 @@
+-- Who may do what, in full. Not a numbered step: it is the wanted state, and every `migrate` establishes it again, so
+-- that a right somebody added by hand does not stay. Users belong to the whole server, so they may exist already.
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['stable', 'canary', 'shadow', 'reader', 'labeller'] loop
+        begin
+            execute format('create role %I login', name);
+        exception when duplicate_object or unique_violation then
+            null; -- another database of this server, or another run at this moment, has made it
+        end;
+    end loop;
+
+    execute format('revoke all on database %I from public, stable, canary, shadow, reader, labeller', current_database());
+    execute format('grant connect on database %I to stable, canary, shadow, reader, labeller', current_database());
+    -- A batch that was sent before goes through a temporary table: insert ... select ... on conflict do nothing.
+    execute format('grant temporary on database %I to stable, canary, shadow, labeller', current_database());
+end
+$$;
+
+revoke all on schema public from public, stable, canary, shadow, reader, labeller;
+grant usage on schema public to stable, canary, shadow, reader, labeller;
+
+revoke all on all tables in schema public from public, stable, canary, shadow, reader, labeller;
+
+-- A scorer adds rows in its own name: it may not choose `role`, whose default is the user itself, and reads nothing.
+grant insert (
+    request_id, event_id, entity_id, tag, occurred_at, scored_at, status, fields, score, decision, latency_us
+) on predictions to stable, canary, shadow;
+
+grant select on predictions, labels, schema_migrations to reader;
+
+-- Reads labels to tell a correction from a repetition.
+grant select, insert on labels to labeller;
