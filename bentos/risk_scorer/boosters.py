@@ -68,7 +68,7 @@ class NativeBooster:
         self._arguments = (self._fast, self._row, ctypes.byref(self._length), ctypes.byref(self._out))
 
     def raw_row(self, row: list[float]) -> float:
-        self._row[:] = row
+        self._row[:] = row  # type: ignore[assignment] # ctypes converts each float
         if self._predict(*self._arguments):
             self._check(-1)
         return self._out.value

@@ -37,7 +37,7 @@ class Scorer:
         return self.calibration.one(self.booster.raw_row(row))
 
     def score_matrix(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The probabilities, shape (n,), for a matrix of shape (n, len(COLUMNS)): each equal to `score_row` of its row."""
+        """Probabilities, shape (n,), for a matrix of shape (n, len(COLUMNS)): each what `score_row` says of its row."""
         return self.calibration.many(self.booster.raw_matrix(matrix))
 
     def reasons(self, row: list[float], most: int = 3) -> list[tuple[str, float]]:

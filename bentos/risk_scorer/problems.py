@@ -1,0 +1,131 @@
+"""What can be wrong with a request: problem details after RFC 9457, one for each kind of mistake."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+
+_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A refused request. `name` ends the problem's type URI; `errors` has a (field, problem) pair for each mistake."""
+
+    status: HTTPStatus
+    name: str
+    title: str
+    detail: str
+    errors: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def body(self, request_id: str) -> bytes:
+        """The problem as application/problem+json."""
+        return json.dumps(
+            {
+                "type": f"urn:vigil:problem:{self.name}",
+                "title": self.title,
+                "status": int(self.status),
+                "detail": self.detail,
+                "errors": [{"field": name, "problem": problem} for name, problem in self.errors],
+                "request_id": request_id,
+            },
+            ensure_ascii=False,
+        ).encode()
+
+
+class Refused(Exception):  # noqa: N818 - an outcome of a request, not a fault
+    """A request that gets a problem instead of a score."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def not_found(path: str, paths: Iterable[str]) -> Problem:
+    """404."""
+    return Problem(HTTPStatus.NOT_FOUND, "not-found", "No such path", f"{path[:_SHOWN]} is none of {', '.join(paths)}")
+
+
+def wrong_method(path: str, method: str, right: str) -> Problem:
+    """405."""
+    return Problem(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "Wrong method",
+        f"{path} takes {right}, not {method[:_SHOWN]}",
+        headers=((b"allow", right.encode()),),
+    )
+
+
+def wrong_content_type(given: str) -> Problem:
+    """415."""
+    return Problem(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "wrong-content-type",
+        "The body must be JSON",
+        f"content-type is {given[:_SHOWN]}; send 'content-type: application/json'",
+    )
+
+
+def too_large(most: int) -> Problem:
+    """413. The rest of the body is not read, so the connection ends."""
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "too-large",
+        "The body is too large for an event",
+        f"at most {most} bytes are read",
+        headers=((b"connection", b"close"),),
+    )
+
+
+def internal() -> Problem:
+    """500: a fault of ours, never of the input."""
+    return Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "internal",
+        "The scorer failed",
+        "the request was right, or was not refused as it should have been; the log has this request_id",
+    )
+
+
+def invalid_event(errors: tuple[tuple[str, str], ...]) -> Problem:
+    """422: the body is JSON, but no event."""
+    fields = ", ".join(dict.fromkeys(name for name, _ in errors))
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "invalid-event",
+        "The event can't be scored as it is",
+        f"{len(errors)} problem(s), in: {fields}. /openapi.json describes each field.",
+        errors,
+    )
+
+
+def invalid_json(detail: str) -> Problem:
+    """400: the body is no JSON object, or one that says a thing twice."""
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid-json", "The body is not a JSON object that can be read", detail)
+
+
+def from_validation(error: ValidationError) -> Problem:
+    """The problem for what pydantic found: every wrong field, none of its values repeated at length."""
+    found = error.errors(include_url=False)
+    broken = next((each for each in found if each["type"] == "json_invalid"), None)
+    if broken is not None:
+        return invalid_json(str(broken["msg"]))
+    return invalid_event(tuple((".".join(map(str, each["loc"])) or "body", _said(each)) for each in found))
+
+
+def _said(error: Any) -> str:
+    """What is wrong, in a sentence. The value is shown cut short: nobody gains from a long one sent back."""
+    kind, message = error["type"], error["msg"]
+    if kind == "missing":
+        return "is required; send null when it is not known"
+    if kind == "extra_forbidden":
+        return "is not a field of the event"
+    if kind == "string_pattern_mismatch":
+        return "must be 1 to 64 of A-Z a-z 0-9 _ . : - with a letter, and not look like a card number"
+    value = json.dumps(error["input"], default=str)
+    return f"{message}; got {value[:_SHOWN]}{'...' if len(value) > _SHOWN else ''}"

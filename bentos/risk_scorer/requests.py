@@ -1,0 +1,109 @@
+"""From a request's bytes to a row of the model's matrix, or to a problem that names every mistake."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+
+from . import problems
+from .events import FEATURES, PSEUDONYM_PATTERN, Event, time_problem
+from .features import row as feature_row
+from .problems import Refused
+
+Headers = dict[bytes, bytes]
+
+CLIENT_LEFT: Final = 499
+"""The status of a request whose client left before it was read: nobody got an answer (a convention, no HTTP status)."""
+
+_PSEUDONYM: Final = re.compile(PSEUDONYM_PATTERN)
+_LONGEST_ID: Final = 64
+_STRINGS: Final = frozenset(
+    {"event_id", "entity_id", "occurred_at", *(field.name for field in FEATURES if field.kind == "category")}
+)
+
+
+class ClientLeftError(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A request that can be scored: its event, the event as a row of the matrix, and the entity it is counted for."""
+
+    event: Event
+    row: list[float]
+    entity_id: str | None
+
+
+async def body(headers: Headers, receive: Callable[[], Awaitable[MutableMapping[str, Any]]], most: int) -> bytes:
+    """The whole body. Refuses another content type (415) and more than `most` bytes (413), as soon as it knows."""
+    content_type = headers.get(b"content-type")
+    if content_type is not None and content_type.split(b";")[0].strip().lower() != b"application/json":
+        raise Refused(problems.wrong_content_type(content_type.decode("latin-1")))
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > most:
+        raise Refused(problems.too_large(most))
+    content, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        content += message.get("body", b"")
+        if len(content) > most:
+            raise Refused(problems.too_large(most))
+        more = message.get("more_body", False)
+    return content
+
+
+def read(content: bytes, headers: Headers, now: datetime) -> Read:
+    """The event of a body, validated. Raises Refused: 400 for broken JSON, 422 with every field's problem."""
+    try:
+        event = Event.model_validate_json(content)
+    except ValidationError as error:
+        raise Refused(problems.from_validation(error)) from None
+    _refuse_duplicates(content, event)
+    header = headers.get(b"x-entity-id")
+    entity_id = event.entity_id if header is None else header.decode("latin-1")
+    if wrong := tuple(_contradictions(event, entity_id, now)):
+        raise Refused(problems.invalid_event(wrong))
+    return Read(event, feature_row(event), entity_id)
+
+
+def _contradictions(event: Event, entity_id: str | None, now: datetime) -> Iterator[tuple[str, str]]:
+    """What is wrong with a valid event beside its header and the clock, as (field, problem) pairs."""
+    if entity_id is not None and not (len(entity_id) <= _LONGEST_ID and _PSEUDONYM.fullmatch(entity_id)):
+        yield "header x-entity-id", "must be a pseudonym as entity_id in /openapi.json"
+    elif event.entity_id is not None and event.entity_id != entity_id:
+        yield "entity_id", "differs from the header x-entity-id: leave it out, or make them equal"
+    if event.occurred_at is not None and (problem := time_problem(event.occurred_at, now)):
+        yield "occurred_at", problem
+
+
+def wants_reasons(query: bytes) -> bool:
+    """Whether the query asks for reasons: explain=true. Anything else there is refused rather than ignored."""
+    if not query:
+        return False
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    if len(pairs) == 1 and pairs[0] in {("explain", "true"), ("explain", "false")}:
+        return pairs[0][1] == "true"
+    raise Refused(problems.invalid_event((("query", "takes explain=true or explain=false, and nothing else"),)))
+
+
+def _refuse_duplicates(content: bytes, event: Event) -> None:
+    """Refuse an object that says a key twice, where parsers differ in which one counts.
+
+    A valid event has two quotes for each key and two for each string, and no value in which one could hide: only when
+    there are more is the body parsed again.
+    """
+    given = event.model_fields_set
+    strings = sum(1 for name in _STRINGS & given if getattr(event, name) is not None)
+    if content.count(b'"') != 2 * (len(given) + strings):
+        keys = json.loads(content, object_pairs_hook=lambda pairs: [key for key, _ in pairs])
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise Refused(problems.invalid_json(f"said more than once: {', '.join(twice)}"))

@@ -1,0 +1,61 @@
+"""Settings of a scorer process, read from environment variables that begin with SCORER_."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from . import identity
+
+Role = Literal["stable", "canary", "shadow"]
+
+
+class Settings(BaseSettings):
+    """What a scorer process can be told. Each has a default that is right for one process on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="SCORER_", frozen=True, extra="ignore")
+
+    role: Role = Field(
+        "stable", description="Which copy this process is. Labels its metrics; never read from a request."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on. A port in use is refused.")
+    model_dir: Path = Field(identity.MODEL, description="Folder of the model's files; a Bento brings its own.")
+    runtime_lock: Path | None = Field(
+        None,
+        description="Lock file that the environment was made from. When given, a Bento that was locked for another is "
+        "refused.",
+    )
+    max_body_bytes: int = Field(
+        16_384,
+        ge=256,
+        description="Largest request body, in bytes: an event has a few hundred. Larger is refused (413).",
+    )
+    drain_seconds: float = Field(
+        10, gt=0, description="How long SIGTERM waits, in seconds: first for open requests, then again for the log."
+    )
+
+    log_dsn: str | None = Field(
+        None,
+        description="PostgreSQL DSN of the prediction store, as the user of this role. Without it, no log is kept.",
+    )
+    log_queue_rows: int = Field(
+        20_000,
+        ge=1,
+        description="Rows that may wait in memory (about 300 bytes each). This is what a SIGKILL can lose.",
+    )
+    log_batch_rows: int = Field(2_000, ge=1, description="Most rows in one COPY.")
+    log_flush_seconds: float = Field(
+        0.2, gt=0, description="How long a row waits for others to share a COPY, in seconds."
+    )
+    log_timeout_seconds: float = Field(
+        5, gt=0, description="How long a connect or a COPY may take, in seconds, before its rows go to the spool."
+    )
+    log_retry_seconds: float = Field(1, gt=0, description="Pause before the database is tried again, in seconds.")
+    spool_dir: Path = Field(
+        Path(".vigil/spool"), description="Folder that keeps the rows while the database is away. One process a folder."
+    )
+    spool_max_bytes: int = Field(
+        256 * 1024 * 1024, ge=0, description="Most bytes in the spool; past that, rows are dropped and counted."
+    )
