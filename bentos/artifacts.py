@@ -1,0 +1,156 @@
+"""Publish a Bento to an artifact store, and pull one from it, verified: `python -m bentos.artifacts {publish,pull}`.
+
+    ArtifactError              `exit_code` is the command's
+    ├── NotFoundError     (3)  the tag is not in the store
+    ├── AlteredError      (4)  what is there is not what the tag names
+    └── UnreachableError  (5)  the store can't be read or written
+
+A store is a folder (`file:///path`) with `risk_scorer/<version>.bento` for each version, as BentoML exports it. A
+version is derived from the content, so a pulled Bento is proved by computing it again. Exit code 2: a wrong call.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .risk_scorer import identity
+
+
+class ArtifactError(Exception):
+    """The message says what, where and what to do."""
+
+    exit_code = 1
+
+
+class NotFoundError(ArtifactError):
+    exit_code = 3
+
+
+class AlteredError(ArtifactError):
+    exit_code = 4
+
+
+class UnreachableError(ArtifactError):
+    exit_code = 5
+
+
+def publish(tag: str, url: str, home: Path | None = None) -> str:
+    """Put a built Bento into the artifact store at `url`; the URL of its file.
+
+    `home` is the BentoML home that holds it (BENTOML_HOME by default). What is there already is left alone: the same
+    tag is the same content. A file appears whole or not at all. Raises ArtifactError.
+    """
+    import bentoml  # noqa: PLC0415 - takes seconds, and pulls in what a scorer never needs
+
+    target = _file(tag, url)
+    if target.is_file():
+        return target.as_uri()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".publishing-") as folder:
+            made = bentoml.export_bento(tag, str(Path(folder, target.name)), **_store(home))
+            Path(made).replace(target)
+    except bentoml.exceptions.NotFound as error:
+        raise NotFoundError(f"{tag} is not in the BentoML store: build it with `python -m training package`") from error
+    except OSError as error:
+        raise UnreachableError(f"{target}: {error.strerror or error}") from error
+    return target.as_uri()
+
+
+def pull(tag: str, url: str, home: Path) -> Path:
+    """Bring a Bento from the artifact store into the BentoML home `home`; its folder there, with its code in `src`.
+
+    A Bento that is there already is verified again. Raises ArtifactError, and then leaves none under that tag.
+    """
+    folder = home / "bentos" / identity.NAME / _version(tag)
+    if not folder.is_dir():
+        _import(_file(tag, url), tag, home)
+    found = identity.content_version(folder / "src" / "bentos" / identity.NAME)
+    if found != _version(tag):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise AlteredError(f"what is stored as {tag} at {url} has the content of version {found}: publish it again")
+    return folder
+
+
+def _import(archive: Path, tag: str, home: Path) -> None:
+    if not archive.is_file():
+        there = sorted(path.stem for path in archive.parent.glob("*.bento"))
+        raise NotFoundError(f"{tag}: no {archive}; versions there: {', '.join(there) or 'none'}")
+    import bentoml  # noqa: PLC0415 - as above
+
+    _refuse_unsafe(archive, tag)
+    try:
+        bentoml.import_bento(str(archive), **_store(home))
+    except (bentoml.exceptions.BentoMLException, tarfile.TarError, EOFError, ValueError) as error:
+        raise AlteredError(f"{archive} is no whole Bento ({error}): publish {tag} again") from error
+    except OSError as error:
+        raise UnreachableError(f"can't bring {tag} to {home}: {error.strerror or error}") from error
+
+
+def _refuse_unsafe(archive: Path, tag: str) -> None:
+    """Refuse an archive that is cut short, or with members that would land outside of their folder or are links."""
+    try:
+        with tarfile.open(archive) as content:
+            members = content.getmembers()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise AlteredError(f"{archive} is no whole Bento ({error}): publish {tag} again") from error
+    for member in members:
+        parts = Path(member.name).parts
+        if member.issym() or member.islnk() or ".." in parts or member.name.startswith("/"):
+            raise AlteredError(f"{archive} holds {member.name!r}, which no Bento of ours has: publish {tag} again")
+
+
+def _store(home: Path | None) -> dict[str, Any]:
+    """The keyword with which BentoML takes a store other than the one of BENTOML_HOME."""
+    if home is None:
+        return {}
+    from bentoml._internal.bento import BentoStore  # noqa: PLC0415 - as above
+
+    folder = home / "bentos"
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"_bento_store": BentoStore(str(folder))}
+
+
+def _version(tag: str) -> str:
+    name, _, version = tag.partition(":")
+    if name != identity.NAME or not version or set(version) - set("0123456789abcdef"):
+        raise NotFoundError(f"{tag!r} is no tag of ours: they look like {identity.tag('0123456789ab')}")
+    return version
+
+
+def _file(tag: str, url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+        raise UnreachableError(f"{url!r} is no artifact store: give file:///an/absolute/path")
+    return Path(unquote(parts.path)) / identity.NAME / f"{_version(tag)}.bento"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bentos.artifacts", description="Publish and pull Bentos.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, place in (("publish", "--to"), ("pull", "--from")):
+        command = commands.add_parser(name)
+        command.add_argument("tag", help="risk_scorer:<version>")
+        command.add_argument(place, dest="url", required=True, help="file:///absolute/path")
+        command.add_argument("--home", type=Path, default=None, help="BentoML home; BENTOML_HOME by default")
+    given = parser.parse_args(arguments)
+    home = given.home or Path(os.environ.get("BENTOML_HOME", Path.home() / "bentoml"))
+    try:
+        done = publish(given.tag, given.url, home) if given.command == "publish" else pull(given.tag, given.url, home)
+    except ArtifactError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{done}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
