@@ -30,6 +30,7 @@ lint: $(VENV)/ready-dev ## Format, rules, types and import layers, without runni
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/zizmor --offline --quiet .github
 
 lock: $(BIN)/uv ## Renew every hash-pinned lock file from pyproject.toml (UPGRADE=1 takes newer versions)
 	@for pair in $(LOCKS); do \
