@@ -5,6 +5,8 @@
     +-- NothingError       4  there are no rows to report on
     +-- UnreachableError   5  the database does not answer, or refuses the user
     +-- SchemaError        6  the schema is missing, altered, or newer than this code
+
+A command that fails ends with the number beside its error.
 """
 
 from typing import ClassVar

@@ -1,0 +1,130 @@
+"""What each database user can and can't do."""
+
+# ruff: noqa: S608 - the statements are made of this file's own text
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+
+COLUMNS = "request_id, event_id, entity_id, tag, occurred_at, scored_at, status, fields, score, decision, latency_us"
+AT = "2026-03-02T10:00:00Z"
+ROW = ("r1", "e1", "c1", "risk_scorer:abc", AT, AT, 200, '{"amount": 1}', 0.25, "approve", 900)
+NULLS = ", ".join(["null"] * 11)
+INSERT = f"insert into predictions ({COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+SCORERS = ("stable", "canary", "shadow")
+
+
+def connect(database: Any, user: str) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(database.dsn(user))
+
+
+@pytest.mark.parametrize("user", SCORERS)
+def test_a_scorer_copies_rows_that_carry_its_own_name(database, owner, user):
+    with connect(database, user) as scorer, scorer.cursor().copy(f"copy predictions ({COLUMNS}) from stdin") as copy:
+        copy.write_row(ROW)
+    assert owner.execute("select role, request_id, fields from predictions").fetchall() == [(user, "r1", {"amount": 1})]
+
+
+@pytest.mark.parametrize("user", SCORERS)
+def test_a_scorer_sends_a_batch_again_without_doubling_it(database, owner, user):
+    with connect(database, user) as scorer:
+        scorer.execute(INSERT, ROW)
+    with connect(database, user) as scorer:
+        # Its columns are written out: `like predictions` would need the right to read that table.
+        scorer.execute(
+            "create temporary table batch (request_id text, event_id text, entity_id text, tag text, "
+            "occurred_at timestamptz, scored_at timestamptz, status smallint, fields jsonb, score float8, "
+            "decision text, latency_us integer) on commit drop"
+        )
+        for request_id in ("r1", "r2"):
+            scorer.execute(INSERT.replace("into predictions", "into batch"), (request_id, *ROW[1:]))
+        scorer.execute(f"insert into predictions ({COLUMNS}) select {COLUMNS} from batch on conflict do nothing")
+    assert owner.execute("select request_id from predictions order by 1").fetchall() == [("r1",), ("r2",)]
+
+
+FORBIDDEN = {
+    "read": "select count(*) from predictions",
+    "read a partition": "select count(*) from predictions_20260302",
+    "read labels": "select count(*) from labels",
+    "update": "update predictions set score = 1",
+    "delete": "delete from predictions",
+    "empty": "truncate predictions",
+    "write its role": f"insert into predictions (role, {COLUMNS}) values ('stable', {NULLS})",
+    "override its role by copying every column": "copy predictions from stdin",
+    "write into a partition": f"insert into predictions_20260302 ({COLUMNS}) values ({NULLS})",
+    "return what it wrote": f"insert into predictions ({COLUMNS}) values ({NULLS}) returning role",
+    "label": "insert into labels values ('e1', 1, now())",
+    "make a table": "create table public.mine (a int)",
+    "make a schema": "create schema mine",
+    "add a partition": "create table public.p partition of predictions default",
+    "drop a partition": "drop table predictions_20260302",
+    "see the migrations": "select * from schema_migrations",
+    "become stable": "set role postgres",
+    "become somebody": "set session authorization reader",
+    "run a program": "copy (select 1) to program 'true'",
+    "read a file": "select pg_read_file('PG_VERSION')",
+}
+
+
+@pytest.mark.parametrize("user", SCORERS)
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_a_scorer_can_not(database, user, what):
+    with connect(database, user) as scorer, pytest.raises(errors.InsufficientPrivilege):
+        scorer.execute(FORBIDDEN[what])
+
+
+@pytest.mark.parametrize(("user", "other"), [("shadow", "stable"), ("canary", "stable"), ("stable", "canary")])
+def test_a_scorer_can_not_pass_as_another(database, user, other):
+    with connect(database, user) as scorer, pytest.raises(errors.InsufficientPrivilege):
+        scorer.execute(f"set role {other}")
+
+
+def test_a_day_without_a_partition_fails_loudly_and_takes_nothing(database, owner):
+    far = "2031-01-01T00:00:00Z"
+    with connect(database, "stable") as scorer, pytest.raises(errors.CheckViolation, match="no partition"):
+        scorer.execute(INSERT, (*ROW[:5], far, *ROW[6:]))
+    assert owner.execute("select count(*) from predictions").fetchone() == (0,)
+
+
+def test_a_row_of_a_user_who_is_no_scorer_is_refused(owner):
+    with pytest.raises(errors.CheckViolation, match="role_check"):
+        owner.execute(INSERT, ROW)
+
+
+def test_the_reader_reads_everything_and_writes_nothing(database):
+    with connect(database, "reader") as reader:
+        for table in ("predictions", "labels", "schema_migrations"):
+            reader.execute(f"select * from {table}")
+        for statement in (
+            "insert into labels values ('e', 1, now())",
+            INSERT % tuple(["null"] * 11),
+            "delete from predictions",
+            "create temporary table mine (a int)",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege), reader.transaction():
+                reader.execute(statement)
+
+
+def test_the_labeller_adds_labels_and_neither_changes_them_nor_sees_predictions(database):
+    with connect(database, "labeller") as labeller:
+        labeller.execute("insert into labels values ('e', 1, now())")
+        assert labeller.execute("select event_id, label from labels").fetchall() == [("e", 1)]
+        for statement in ("update labels set label = 0", "delete from labels", "select * from predictions"):
+            with pytest.raises(errors.InsufficientPrivilege), labeller.transaction():
+                labeller.execute(statement)
+
+
+def test_an_unknown_user_of_the_server_does_not_get_in(database, owner):
+    owner.execute("drop role if exists stranger")
+    owner.execute("create role stranger login password 'x'")
+    owner.commit()
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(database.server.dsn("stranger", "x", database.name))
+    owner.execute("drop role stranger")
+
+
+def test_a_wrong_password_does_not_get_in(database):
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(database.server.dsn("reader", "guess", database.name))
