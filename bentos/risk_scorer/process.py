@@ -16,6 +16,7 @@ from .metrics import LogCounts, ScorerMetrics
 from .model_files import MODEL, ModelFile
 from .prediction_log import PredictionLog
 from .scorer import load, read
+from .scoring import Scoring
 from .settings import Settings
 
 
@@ -48,7 +49,7 @@ def assemble(settings: Settings) -> Process:
     counts = LogCounts()
     metrics = ScorerMetrics(settings.role, scorer.tag, native=scorer.native, log=counts)
     log = PredictionLog(settings.log_dsn, settings, counts) if settings.log_dsn else None
-    app = App(scorer, metrics, log=log, max_body_bytes=settings.max_body_bytes)
+    app = App(Scoring(scorer, metrics, log=log), max_body_bytes=settings.max_body_bytes)
     return Process(app, metrics, log, settings)
 
 
