@@ -193,7 +193,7 @@ def latencies(connection: Connection, window: Window = ALWAYS) -> tuple[Latency,
     return _rows(connection, Latency, query, window)
 
 
-def latency_buckets(connection: Connection, window: Window = ALWAYS, per_decade: int = 20) -> tuple[LatencyBucket, ...]:
+def latency_buckets(connection: Connection, window: Window = ALWAYS, per_decade: int = 50) -> tuple[LatencyBucket, ...]:
     """Each role's latencies counted in buckets of equal width on a log scale; empty buckets are left out."""
     query: LiteralString = """
         select role, 10 ^ (step::float8 / %(per_decade)s) as upto_us, count(*) as rows

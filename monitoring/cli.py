@@ -1,0 +1,114 @@
+"""The commands of `python -m monitoring`: thin shells over the modules.
+
+Exit codes: 0 done, 2 wrong usage or environment, 3 a file that was given can't be used, 4 nothing to report,
+5 the database does not answer, 6 the schema is missing, altered, or newer than this code, or a right is missing.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from . import labels, migrations, page, partitions, report, store
+from .database import session
+from .errors import InputError, MonitoringError
+from .settings import Settings, described
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 2 wrong usage or environment; 3 a file that was given can't be used; 4 nothing to report; "
+    "5 the database does not answer; 6 the schema is missing, altered, or newer than this code, or a right is missing."
+)
+_TIME = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
+
+
+class _Commands(click.Group):
+    """Ends with the exit code of a MonitoringError."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MonitoringError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=_Commands, help="The prediction store.", epilog=f"{EXIT_CODES}\n\nEnvironment:\n\n{described()}")
+def cli() -> None:
+    pass
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the schema and the users' rights up to date; set the passwords that the environment gives."""
+    settings = _settings()
+    with session(settings.dsn.get_secret_value()) as connection:
+        applied = migrations.migrate(connection, settings.passwords())
+    click.echo(f"applied {', '.join(applied)}" if applied else "the schema was up to date")
+
+
+@cli.command(name="partitions")
+@click.option("--ahead", type=click.IntRange(0, 366), default=7, show_default=True, help="Days after today.")
+def make_partitions(ahead: int) -> None:
+    """Make the partitions of today and of the days ahead."""
+    with _session() as connection:
+        made = partitions.ensure(connection, datetime.now(UTC).date(), ahead + 1)
+    click.echo(f"made {', '.join(made)}" if made else "every partition was there")
+
+
+@cli.group(name="labels")
+def labels_group() -> None:
+    """What events turned out to be."""
+
+
+@labels_group.command(name="import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_labels(file: Path) -> None:
+    """Add the labels of a CSV or Parquet FILE (event_id, label, and known_at if you have it): all, or none."""
+    with _session() as connection:
+        done = labels.add(connection, labels.read(file), datetime.now(UTC))
+    click.echo(f"{done.imported} imported, {done.duplicates} known before")
+
+
+@cli.command(name="report")
+@click.option("--out", type=click.Path(dir_okay=False, writable=True, path_type=Path), required=True, help="HTML file.")
+@click.option("--since", type=_TIME, help="Only rows scored from this time on (UTC without an offset).")
+@click.option("--until", type=_TIME, help="Only rows scored before this time (UTC without an offset).")
+@click.option("--evaluation", "files", multiple=True, metavar="TAG=FILE", help="A model's evaluation.json; repeatable.")
+def write_report(out: Path, since: datetime | None, until: datetime | None, files: tuple[str, ...]) -> None:
+    """Write what the store says as one self-contained HTML page."""
+    evaluations = dict(_evaluation(each) for each in files)
+    window = store.Window(_in_utc(since), _in_utc(until))
+    with _session() as connection:
+        numbers = report.collect(connection, datetime.now(UTC), window, evaluations=evaluations)
+    page.write(numbers, out)
+    click.echo(f"wrote {out}")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(f"MONITORING_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
+        raise click.UsageError(f"the environment lacks something: {problems} (see --help)") from error
+
+
+def _session() -> Any:
+    return session(_settings().dsn.get_secret_value())
+
+
+def _evaluation(option: str) -> tuple[str, Any]:
+    """The tag and the content of TAG=FILE."""
+    tag, separator, name = option.partition("=")
+    if not separator:
+        raise click.BadParameter(f"{option!r} is not TAG=FILE", param_hint="--evaluation")
+    try:
+        return tag, json.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name} can't be read as JSON: {error}") from error
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
