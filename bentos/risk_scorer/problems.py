@@ -4,11 +4,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-_SHOWN = 40
+CLOSE: Final = (b"connection", b"close")
+"""The header of an answer after which the connection ends."""
+
+_SHOWN: Final = 40
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def too_large(most: int) -> Problem:
         "too-large",
         "The body is too large for an event",
         f"at most {most} bytes are read",
-        headers=((b"connection", b"close"),),
+        headers=(CLOSE,),
     )
 
 

@@ -1,5 +1,6 @@
 """A scorer process, put together from its settings; and the lean server that runs it on uvicorn."""
 
+import asyncio
 import signal
 import socket
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from . import identity
 from .app import App
 from .errors import LockError, ModelError, PortError
+from .lean_protocol import lean_protocol, supports
 from .metrics import LogCounts, ScorerMetrics
 from .model_files import MODEL, ModelFile
 from .prediction_log import PredictionLog
@@ -25,7 +28,7 @@ class Process:
     """The parts of a scorer process, ready to be served."""
 
     app: App
-    metrics: ScorerMetrics
+    scoring: Scoring
     log: PredictionLog | None
     settings: Settings
 
@@ -33,11 +36,11 @@ class Process:
         """Begin to take requests."""
         if self.log is not None:
             self.log.start()
-        self.metrics.ready = True
+        self.scoring.metrics.ready = True
 
     def stop(self) -> None:
         """Empty the log. Called when no request is open any more."""
-        self.metrics.ready = False
+        self.scoring.metrics.ready = False
         if self.log is not None:
             self.log.close(self.settings.drain_seconds)
 
@@ -49,8 +52,8 @@ def assemble(settings: Settings) -> Process:
     counts = LogCounts()
     metrics = ScorerMetrics(settings.role, scorer.tag, native=scorer.native, log=counts)
     log = PredictionLog(settings.log_dsn, settings, counts) if settings.log_dsn else None
-    app = App(Scoring(scorer, metrics, log=log), max_body_bytes=settings.max_body_bytes)
-    return Process(app, metrics, log, settings)
+    scoring = Scoring(scorer, metrics, log=log)
+    return Process(App(scoring, max_body_bytes=settings.max_body_bytes), scoring, log, settings)
 
 
 def check_lock(settings: Settings) -> None:
@@ -79,7 +82,7 @@ def serve(settings: Settings) -> None:
             uvicorn.Config(
                 process.app,
                 loop="uvloop",
-                http="httptools",
+                http=_protocol(process),
                 lifespan="off",
                 access_log=False,
                 log_level="warning",
@@ -93,6 +96,13 @@ def serve(settings: Settings) -> None:
             server.run(sockets=[listener])
         finally:
             process.stop()
+
+
+def _protocol(process: Process) -> type[asyncio.Protocol]:
+    """The lean lane where this uvicorn has what it builds on, else uvicorn's own protocol."""
+    if process.settings.lean and supports(HttpToolsProtocol):
+        return lean_protocol(process.scoring, process.settings.max_body_bytes)
+    return HttpToolsProtocol
 
 
 def _listen(settings: Settings) -> socket.socket:

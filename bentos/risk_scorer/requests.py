@@ -41,23 +41,27 @@ class Read:
 
 
 async def body(headers: Headers, receive: Callable[[], Awaitable[MutableMapping[str, Any]]], most: int) -> bytes:
-    """The whole body. Refuses another content type (415) and more than `most` bytes (413), as soon as it knows."""
-    content_type = headers.get(b"content-type")
-    if content_type is not None and content_type.split(b";")[0].strip().lower() != b"application/json":
-        raise Refused(problems.wrong_content_type(content_type.decode("latin-1")))
-    declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > most:
-        raise Refused(problems.too_large(most))
+    """The whole body. Raises Refused as soon as it is clear that the body is too large or no JSON."""
+    refuse_body(headers, 0, most)
     content, more = b"", True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeftError
         content += message.get("body", b"")
-        if len(content) > most:
-            raise Refused(problems.too_large(most))
+        refuse_body(headers, len(content), most)
         more = message.get("more_body", False)
     return content
+
+
+def refuse_body(headers: Headers, length: int, most: int) -> None:
+    """Raise Refused for another content type than JSON (415), or a body of more than `most` bytes (413)."""
+    content_type = headers.get(b"content-type", b"application/json")
+    if content_type != b"application/json" and content_type.split(b";")[0].strip().lower() != b"application/json":
+        raise Refused(problems.wrong_content_type(content_type.decode("latin-1")))
+    declared = headers.get(b"content-length", b"0")
+    if length > most or (declared.isdigit() and int(declared) > most):
+        raise Refused(problems.too_large(most))
 
 
 def read(content: bytes, headers: Headers, now: datetime) -> Read:

@@ -43,7 +43,7 @@ class RiskScorer:
 
     async def __is_ready__(self) -> bool:
         """BentoML's own /readyz asks this."""
-        return mounted.process is not None and mounted.process.metrics.ready
+        return mounted.process is not None and mounted.process.scoring.metrics.ready
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator] # bentoml ships no types for it
     def stop(self) -> None:

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         ge=256,
         description="Largest request body, in bytes: an event has a few hundred. Larger is refused (413).",
     )
+    lean: bool = Field(
+        True, description="Answer whole requests inside the HTTP parser's callback; false takes the plain ASGI way."
+    )
     drain_seconds: float = Field(
         10, gt=0, description="How long SIGTERM waits, in seconds: first for open requests, then again for the log."
     )
