@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from psycopg import sql
 
 from k8s.local import postgres as local_postgres
 from monitoring import migrations, partitions
+from training import datasets, model_folder, synthesize, train
 
 PASSWORDS = {user: f"test's {user}" for user in migrations.USERS}
 FIXED_DAY = date(2026, 3, 2)
@@ -86,6 +88,16 @@ def empty_database(postgres: local_postgres.Postgres) -> Iterator[str]:
     _execute(postgres, sql.SQL("create database {}").format(sql.Identifier(name)))
     yield postgres.dsn(dbname=name)
     _execute(postgres, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model, trained on generated events."""
+    folder = tmp_path_factory.mktemp("models") / "small"
+    data = datasets.from_frame(synthesize.plain(4_000, seed=1, end=datetime(2026, 3, 1, tzinfo=UTC)))
+    trained = train.train(data, train.TrainOptions(trees=train.TreeOptions(leaves=7, trees=60)))
+    model_folder.write(trained, folder)
+    return folder
 
 
 def _execute(server: local_postgres.Postgres, statement: sql.Composed) -> None:

@@ -1,0 +1,81 @@
+"""The two servers of a Bento, both of which must keep the contract of the HTTP interface."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bentos.risk_scorer import identity
+
+ROOT = Path(__file__).parents[2]
+LEAN = (sys.executable, "-m", "bentos.risk_scorer", "serve")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers, and what it must answer with."""
+
+    url: str
+    tag: str
+    client: httpx.Client
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def command(kind: str, port: int) -> tuple[str, ...]:
+    if kind != "bentoml":
+        return LEAN
+    bentoml = str(Path(sys.executable).with_name("bentoml"))
+    return (bentoml, "serve", "bentos.risk_scorer.service:RiskScorer", "--host", "127.0.0.1", "--port", str(port))
+
+
+@pytest.fixture(scope="session", params=["lean", "plain", "bentoml"])
+def server(
+    request: pytest.FixtureRequest, model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    port, folder = free_port(), tmp_path_factory.mktemp("server")
+    environment = {
+        **os.environ,
+        "SCORER_MODEL_DIR": str(model_dir),
+        "SCORER_PORT": str(port),
+        "SCORER_ROLE": "canary",
+        "SCORER_LEAN": str(request.param == "lean"),
+        "BENTOML_HOME": str(folder),
+        "BENTOML_DO_NOT_TRACK": "True",
+    }
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command(request.param, port), cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            wait_until_ready(client, process, log)
+            yield Server(str(client.base_url), identity.tag(identity.content_version(model=model_dir)), client)
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0, log.read_text()
+
+
+def wait_until_ready(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"not ready: {log.read_text()}")
