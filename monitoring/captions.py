@@ -1,13 +1,17 @@
 """The report in sentences: what each drawing shows, for those who read it without looking at drawings."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 from bentos.risk_scorer.policy import Decision
 
 from . import store
 from .report import Comparison, LiveQuality, Report
 
-_DONE = {Decision.APPROVE: "approved", Decision.REVIEW: "reviewed", Decision.BLOCK: "blocked"}
+SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
+"""Between a number and its unit, so that no line ends there."""
+
+_DONE: Final = {Decision.APPROVE: "approved", Decision.REVIEW: "reviewed", Decision.BLOCK: "blocked"}
 
 
 def verdict(report: Report) -> str:
@@ -22,9 +26,10 @@ def verdict(report: Report) -> str:
 
 def summary(report: Report) -> str:
     """When it was, how much, and who answered."""
-    days = f"{moment(report.first)} to {moment(report.last)} UTC"
+    first, last = moment(report.first), moment(report.last)
+    last = last.removeprefix(first[:11])  # the same day need not be said twice
     answered = ", ".join(f"{each.role} {_has(each)}" for each in report.traffic)
-    return f"{plural(_requests(report), 'request')} from {days}: {answered}."
+    return f"{plural(_requests(report), 'request')} from {first} to {last} UTC: {answered}."
 
 
 def traffic(report: Report) -> str:
@@ -42,7 +47,7 @@ def stickiness(sticky: store.Stickiness) -> str:
 
 def latency(report: Report) -> str:
     parts = [
-        f"{each.role} answered half of its requests within {milliseconds(each.p50_us)} and 99 % within "
+        f"{each.role} answered half of its requests within {milliseconds(each.p50_us)} and 99{SPACE}% within "
         f"{milliseconds(each.p99_us)}"
         for each in report.latencies
     ]
@@ -87,7 +92,7 @@ def _promised(report: Report, tag: str) -> str:
     if promised is None:
         return ""
     model = promised.model.pr_auc
-    text = f"On held-out data its PR-AUC is {model.value:.3f} (95 % interval {model.low:.3f} to {model.high:.3f})"
+    text = f"On held-out data its PR-AUC is {model.value:.3f} (95{SPACE}% interval {model.low:.3f} to {model.high:.3f})"
     if promised.baseline:
         text += f", the baseline's {promised.baseline.pr_auc.value:.3f}"
     return f"{text}; a model that knows nothing has {promised.base_rate:.3f}."
@@ -118,7 +123,7 @@ def _got(traffic: store.Traffic) -> str:
 
 def _has(traffic: store.Traffic) -> str:
     if traffic.role == "shadow":
-        return f"saw a copy of {_share(traffic.share, traffic.requests)}"
+        return f"saw {_share(traffic.share, traffic.requests)} as copies"
     return f"answered {_share(traffic.share, traffic.requests)}"
 
 
@@ -140,15 +145,17 @@ def share(part: float) -> str:
     """0.2513 as '25.1 %'; below one in a hundred with two significant digits; never rounded to 0 or to 100."""
     percent = 100 * part
     if percent in (0.0, 100.0):
-        return f"{percent:.0f} %"
-    if percent >= 99.95:
-        return "almost 100 %"
-    return f"{percent:.1f} %" if percent >= 1 else f"{percent:.2g} %"
+        return f"{percent:.0f}{SPACE}%"
+    if 99.95 <= percent < 100:
+        return f"almost 100{SPACE}%"
+    return f"{percent:.1f}{SPACE}%" if percent >= 1 else f"{percent:.2g}{SPACE}%"
 
 
 def milliseconds(microseconds: float) -> str:
     """950.0 as '0.95 ms', 12345.6 as '12.3 ms'."""
-    return f"{microseconds / 1000:.3g} ms" if microseconds < 999_500 else f"{microseconds / 1_000_000:.3g} s"
+    return (
+        f"{microseconds / 1000:.3g}{SPACE}ms" if microseconds < 999_500 else f"{microseconds / 1_000_000:.3g}{SPACE}s"
+    )
 
 
 def signed(number: float) -> str:

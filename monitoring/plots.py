@@ -4,6 +4,7 @@ A colour is written as `var(--name)`: the page resolves it against its style she
 differ by colour and by the kind of line. Fonts, margins and what all figures share are the page's.
 """
 
+import math
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any, Final
@@ -15,6 +16,9 @@ Figure = dict[str, Any]
 """`data` and `layout`, as Plotly.newPlot takes them."""
 
 DASHES: Final[dict[str, str]] = {"stable": "solid", "canary": "dash", "shadow": "dot"}
+TICKS_MS: Final = [float(f"{digit}e{power}") for power in range(-3, 6) for digit in (1, 2, 5)]
+"""Where a log axis of milliseconds is labelled, from a microsecond to minutes."""
+
 _PERCENT: Final = {"tickformat": ".0%", "rangemode": "tozero"}
 
 
@@ -32,7 +36,8 @@ def traffic(report: Report) -> Figure:
         "data": data,
         "layout": {
             "barmode": "stack",
-            "bargap": 0.08,
+            "bargap": 0,
+            "legend": {"traceorder": "normal"},
             "hovermode": "x unified",
             "xaxis": {"title": {"text": "time (UTC)"}},
             "yaxis": {"title": {"text": "requests a second"}, "rangemode": "tozero"},
@@ -52,23 +57,30 @@ def latency(report: Report) -> Figure:
     return {
         "data": data,
         "layout": {
-            "xaxis": {"title": {"text": "latency, ms (log scale)"}, "type": "log", "dtick": "D2"},
+            "xaxis": {
+                "title": {"text": "latency, ms (log scale)"},
+                "type": "log",
+                "tickvals": TICKS_MS,
+                "ticktext": [f"{tick:g}" for tick in TICKS_MS],
+            },
             "yaxis": {"title": {"text": "share of answers within"}, "range": [0, 1.02], **_PERCENT},
         },
     }
 
 
-def differences(comparison: Comparison) -> Figure:
-    """Histogram of the score differences of pairs."""
+def differences(comparison: Comparison) -> Figure | None:
+    """Histogram of the score differences of pairs; None when there is no difference at all."""
     bins = comparison.bins
     total = sum(each.pairs for each in bins)
+    if comparison.pairs.low == comparison.pairs.high == 0:
+        return None
     bar = {
         "type": "bar",
         "x": [(each.low + each.high) / 2 for each in bins],
         "y": [each.pairs / total for each in bins],
         "width": [each.high - each.low for each in bins],
         "marker": {"color": f"var(--{comparison.left})", "line": {"width": 0}},
-        "hovertemplate": "%{y:.2%} at %{x:.3f}<extra></extra>",
+        "hovertemplate": "%{y:.3%} around %{x:.3f}<extra></extra>",
     }
     title = f"{comparison.right}'s score minus {comparison.left}'s"
     return {
@@ -80,6 +92,7 @@ def differences(comparison: Comparison) -> Figure:
             "yaxis": {
                 "title": {"text": "share of pairs (log scale)"},
                 "type": "log",
+                "range": [math.log10(0.6 / total), math.log10(1.3)],
                 "tickformat": ",.3~%",
                 "dtick": 1,
             },
@@ -114,13 +127,13 @@ def quality(report: Report, tag: str) -> Figure | None:
     live = next((each for each in report.live if each.tag == tag), None)
     data = []
     if promised:
-        data.append(_curve("model, held-out", promised.model.curve, "var(--model)", "solid"))
+        data.append(_curve("model", promised.model.curve, "var(--model)", "solid"))
         if promised.baseline:
-            data.append(_curve("baseline, held-out", promised.baseline.curve, "var(--baseline)", "dash"))
+            data.append(_curve("baseline", promised.baseline.curve, "var(--baseline)", "dash"))
         ends = (CurvePoint(recall=0, precision=promised.base_rate), CurvePoint(recall=1, precision=promised.base_rate))
-        data.append(_curve("knows nothing", ends, "var(--muted)", "dot"))
+        data.append(_curve("chance", ends, "var(--muted)", "dot"))
     if live and live.quality.curve:
-        data.append(_curve("model, live", live.quality.curve, "var(--live)", "longdashdot"))
+        data.append(_curve("live", live.quality.curve, "var(--live)", "longdashdot"))
     if not data:
         return None
     axis = {"range": [0, 1.02], "tickformat": ".0%"}
