@@ -10,6 +10,7 @@ version is derived from the content, so a pulled Bento is proved by computing it
 """
 
 import argparse
+import lzma
 import os
 import shutil
 import sys
@@ -17,10 +18,13 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from .risk_scorer import identity
+
+_BROKEN: Final = (tarfile.TarError, lzma.LZMAError, EOFError)
+"""What reading an archive raises when it is not whole."""
 
 
 class ArtifactError(Exception):
@@ -88,7 +92,7 @@ def _import(archive: Path, tag: str, home: Path) -> None:
     _refuse_unsafe(archive, tag)
     try:
         bentoml.import_bento(str(archive), **_store(home))
-    except (bentoml.exceptions.BentoMLException, tarfile.TarError, EOFError, ValueError) as error:
+    except (bentoml.exceptions.BentoMLException, *_BROKEN, ValueError) as error:
         raise AlteredError(f"{archive} is no whole Bento ({error}): publish {tag} again") from error
     except OSError as error:
         raise UnreachableError(f"can't bring {tag} to {home}: {error.strerror or error}") from error
@@ -99,7 +103,7 @@ def _refuse_unsafe(archive: Path, tag: str) -> None:
     try:
         with tarfile.open(archive) as content:
             members = content.getmembers()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (*_BROKEN, OSError) as error:
         raise AlteredError(f"{archive} is no whole Bento ({error}): publish {tag} again") from error
     for member in members:
         parts = Path(member.name).parts
