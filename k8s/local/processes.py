@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from k8s.local.errors import NotReadyError, ProcessDiedError, last_lines
-from k8s.local.interrupts import Interrupts
+from k8s.local.interrupts import Interrupted, Interrupts
 
 STOP_SECONDS: Final = 10.0
 """How long a process may take to end when asked, before it is killed: a scorer drains its log in less than a second."""
@@ -99,7 +99,15 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        # A signal that comes before `stop` holds signals back must not end the stopping.
+        interrupted: Interrupted | None = None
+        while self._children:
+            try:
+                self.stop()
+            except Interrupted as signalled:
+                interrupted = signalled
+        if interrupted is not None and error is None:
+            raise interrupted
 
     @property
     def children(self) -> tuple[Child, ...]:

@@ -20,6 +20,7 @@ import psycopg
 
 from k8s.local import envoy, postgres
 from k8s.local.envoy_router import EnvoyFileRouter, admin_version
+from k8s.local.errors import NotRunningError
 from k8s.local.gateway_manifests import GATEWAY, BackendTrafficPolicy, http_route, read, traffic_policy
 from k8s.local.ports import LOOPBACK, free_ports, get, refuse_taken
 from k8s.local.processes import Command, Supervisor
@@ -32,6 +33,9 @@ START_SECONDS: Final = 60.0
 
 PARTITION_DAYS: Final = 7
 """Days of partitions from today on: a stack that runs on over midnight has where to write."""
+
+_DEATH_SECONDS: Final = 2.0
+"""How long a process that closed its connections may take to be gone."""
 
 _POLL_SECONDS: Final = 0.05
 
@@ -96,17 +100,31 @@ class LocalStack:
         """Raises ProcessDiedError when one of the processes is gone."""
         self._supervisor.check()
 
+    def wait_for_death(self) -> None:
+        """For when a process stopped answering: raises ProcessDiedError once it is known to be gone, if it is soon."""
+        deadline = time.monotonic() + _DEATH_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            time.sleep(_POLL_SECONDS)
+
     def wait_for_rows(self, wanted: Mapping[Role, int], seconds: float) -> dict[Role, int]:
         """Rows of each role in the prediction store, once there are as many as `wanted`, or after `seconds`."""
         deadline = time.monotonic() + seconds
-        with psycopg.connect(self.dsn("reader"), autocommit=True) as connection:
-            while True:
-                self.check()
-                found = {each.role: each.rows for each in store.traffic(connection)}
-                done = all(found.get(role, 0) >= rows for role, rows in wanted.items())
-                if done or time.monotonic() > deadline:
-                    return found
-                time.sleep(_POLL_SECONDS)
+        while True:
+            self.check()
+            found = self._rows()
+            done = all(found.get(role, 0) >= rows for role, rows in wanted.items())
+            if done or time.monotonic() > deadline:
+                return found
+            time.sleep(_POLL_SECONDS)
+
+    def _rows(self) -> dict[Role, int]:
+        try:
+            with psycopg.connect(self.dsn("reader"), autocommit=True) as connection:
+                return {each.role: each.rows for each in store.traffic(connection)}
+        except psycopg.OperationalError as problem:
+            self.wait_for_death()
+            raise NotRunningError(f"the prediction store went away: {problem}") from problem
 
     def _start_database(self) -> None:
         self._progress("starting PostgreSQL")

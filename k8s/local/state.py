@@ -16,8 +16,17 @@ from typing import Final, Self
 
 from k8s.local.errors import AlreadyRunningError
 
-DEFAULT: Final = Path(".vigil") / "local"
-"""Below the working directory, so that a checkout has its own stack."""
+HOME: Final = Path(".vigil")
+"""Below the working directory, so that a checkout has its own stacks."""
+
+DEFAULT: Final = HOME / "local"
+"""What `up` runs in: its prediction store stays from one start to the next."""
+
+DEMO: Final = HOME / "demo"
+"""What `demo` runs in: each demo begins with an empty prediction store."""
+
+ARTIFACTS: Final = HOME / "artifacts"
+"""The artifact store that both use: Bentos that were published."""
 
 _PATIENCE_SECONDS: Final = 0.5
 """Longer than `owner` keeps the lock when it looks whether somebody has it."""
@@ -55,13 +64,13 @@ class State:
         return self.folder / "postgres"
 
     @property
-    def artifacts(self) -> Path:
-        """The artifact store: Bentos that were published."""
-        return self.folder / "artifacts"
+    def builds(self) -> Path:
+        """BentoML's store of what was packaged here, before it is published."""
+        return self.folder / "builds"
 
     @property
     def bentoml(self) -> Path:
-        """BentoML's own store: Bentos that were built here, or pulled."""
+        """BentoML's store of what was pulled, to be run."""
         return self.folder / "bentoml"
 
     @property
@@ -69,9 +78,24 @@ class State:
         return self.folder / "models"
 
     @property
-    def demo(self) -> Path:
-        """What the demo leaves: its data, the ledger of what it sent, the page."""
-        return self.folder / "demo"
+    def events(self) -> Path:
+        """The events that the demo made up."""
+        return self.folder / "events.csv"
+
+    @property
+    def ledger(self) -> Path:
+        """What was sent, and what was answered."""
+        return self.folder / "ledger.jsonl"
+
+    @property
+    def page(self) -> Path:
+        """The demo's report."""
+        return self.folder / "report.html"
+
+    @property
+    def spools(self) -> Path:
+        """The scorers' rows that the prediction store did not take yet."""
+        return self.folder / "spool"
 
     @property
     def routes(self) -> Path:
@@ -83,7 +107,7 @@ class State:
         return self.folder / "envoy" / "bootstrap.json"
 
     def spool(self, role: str) -> Path:
-        return self.folder / "spool" / role
+        return self.spools / role
 
 
 class StateLock:
