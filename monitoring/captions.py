@@ -18,7 +18,7 @@ def verdict(report: Report) -> str:
     """The page in one line."""
     checks, broken = len(report.checks), len(report.broken)
     if not checks:
-        return f"{count(_requests(report))} requests, and what became of them"
+        return f"{plural(_requests(report), 'request')}, and what became of them"
     if broken:
         return f"{broken} of {plural(checks, 'check')} did not hold"
     return f"All {plural(checks, 'check')} held"

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import jinja2
 from markupsafe import Markup
@@ -39,7 +39,8 @@ def render(report: Report) -> str:
         report=report,
         say=captions,
         figures=_figures(report),
-        tags=list(dict.fromkeys([version.tag for version in report.versions] + list(report.evaluations))),
+        tags=_tags(report),
+        live_by_tag={live.tag: live for live in report.live},
         decisions=store.DECISIONS,
         plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library's own text, which holds no '</script'
     )
@@ -53,6 +54,10 @@ def _figures(report: Report) -> dict[str, plots.Figure]:
         "decisions": plots.decisions(report) if report.decisions else None,
     }
     figures |= {f"{each.left}-{each.right}": plots.differences(each) for each in report.comparisons}
-    tags: dict[str, Any] = {version.tag: None for version in report.versions} | dict(report.evaluations)
-    figures |= {f"quality-{tag}": plots.quality(report, tag) for tag in tags}
+    figures |= {f"quality-{tag}": plots.quality(report, tag) for tag in _tags(report)}
     return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def _tags(report: Report) -> list[str]:
+    """Each model that answered or was evaluated, once."""
+    return list(dict.fromkeys([*(version.tag for version in report.versions), *report.evaluations]))

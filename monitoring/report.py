@@ -27,6 +27,9 @@ _INTERVALS: Final = 120
 _BINS: Final = 61
 """Bins of score differences, odd so that 'no difference' lies in the middle of one."""
 
+_NARROWEST: Final = 1e-6
+"""Reach of the histogram where no difference is larger: below that, it is rounding that one would look at."""
+
 _CURVE_POINTS: Final = 200
 
 
@@ -195,7 +198,8 @@ def quality(labelled: store.Labelled) -> Quality:
         return Quality(pr_auc=None, curve=())
     precision, recall, _ = precision_recall_curve(labelled.labels, labelled.scores)
     best = np.maximum.accumulate(precision)  # recall falls along the arrays
-    kept = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).astype(int))
+    last = np.flatnonzero(np.diff(recall, append=-1.0))  # of equal recalls, the last has the best precision
+    kept = last[np.unique(np.linspace(0, len(last) - 1, _CURVE_POINTS).astype(int))]
     points = zip(recall[kept].tolist(), best[kept].tolist(), strict=True)
     pr_auc = float(average_precision_score(labelled.labels, labelled.scores))
     return Quality(pr_auc, tuple(CurvePoint(recall=recall, precision=precision) for recall, precision in points))
@@ -211,7 +215,7 @@ def evaluation(tag: str, content: Mapping[str, Any]) -> Evaluation:
 
 def difference_edges(pairs: store.Pairs) -> list[float]:
     """Edges of `_BINS` equal bins that lie around zero and hold every difference."""
-    reach = max(abs(pairs.low), abs(pairs.high)) or 0.01
+    reach = max(abs(pairs.low), abs(pairs.high), _NARROWEST)
     edges: list[float] = np.linspace(-reach, reach, _BINS + 1).tolist()
     return edges
 

