@@ -1,6 +1,6 @@
 """The servers that the serving bench compares, as small as each of them is usually written.
 
-Run as `python -m tests.bench.servers NAME PORT`, with the model's folder in SCORER_MODEL_DIR. All of them answer the same
+Run as `python -m tests.bench.servers NAME PORT`, with the model's folder in SCORER_MODEL_DIR. All answer the same
 event with the same model. Only ours keeps a prediction log and metrics.
 """
 
@@ -15,10 +15,12 @@ import uvicorn
 from pydantic import BaseModel, Field
 
 from bentos.risk_scorer import model_files
-from bentos.risk_scorer.features import COLUMNS
 
 MODEL = Path(os.environ["SCORER_MODEL_DIR"])
-ANSWER = b'{"event_id":"v0123456789abcdef-1","request_id":"6f1b0c7e-9a44-4d07-8f4c-0b7c9f0f2a11","score":0.0123,"decision":"approve"}'
+ANSWER = (
+    b'{"event_id":"v0123456789abcdef-1","request_id":"6f1b0c7e-9a44-4d07-8f4c-0b7c9f0f2a11",'
+    b'"score":0.0123456789,"decision":"approve","model_version":"risk_scorer:0123456789ab"}'
+)
 
 
 class Event(BaseModel):
@@ -52,7 +54,7 @@ def booster() -> lightgbm.Booster:
 
 def fastapi_app() -> Any:
     """FastAPI with pydantic, and Booster.predict on an array."""
-    from fastapi import FastAPI
+    from fastapi import FastAPI  # noqa: PLC0415 - the limit must not pay for it
 
     app, model = FastAPI(), booster()
 

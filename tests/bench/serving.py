@@ -96,9 +96,7 @@ def contenders(dsn: str, folder: Path, scale: float) -> list[Contender]:
             many(12_000),
             {**ours, "SCORER_LEAN": "false", "SCORER_SPOOL_DIR": str(folder / "plain")},
         ),
-        Contender(
-            "ours, lean lane, log on", lean, many(16_000), {**ours, "SCORER_SPOOL_DIR": str(folder / "lean")}
-        ),
+        Contender("ours, lean lane, log on", lean, many(16_000), {**ours, "SCORER_SPOOL_DIR": str(folder / "lean")}),
         Contender("limit: constant answer, bare ASGI app", (*module, "constant"), many(20_000), ready="/"),
     ]
 
@@ -203,7 +201,17 @@ def one_round(server: Contender, events: Sequence[bytes], connections: int) -> N
 def table(servers: Sequence[Contender]) -> Table:
     """The medians, with ratios to the first (vanilla BentoML) and the share of the last (the limit)."""
     made = Table(title="Medians of the rounds. The machine is shared: quote ratios, not rates.")
-    for column in ("server", "requests/s", "x vanilla", "x FastAPI", "CPU us", "x vanilla CPU", "% of limit", "p99 ms", "MiB"):
+    for column in (
+        "server",
+        "requests/s",
+        "x vanilla",
+        "x FastAPI",
+        "CPU us",
+        "x vanilla CPU",
+        "% of limit",
+        "p99 ms",
+        "MiB",
+    ):
         made.add_column(column, justify="left" if column == "server" else "right")
     by_name = {server.name.split(" ")[0].rstrip(":"): server for server in servers}
     vanilla, fastapi, limit = by_name["vanilla"], by_name["FastAPI"], by_name["limit"]

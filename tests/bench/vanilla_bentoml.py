@@ -1,12 +1,12 @@
-"""A BentoML service as its documentation writes one: a typed API, and scikit-learn's way of predicting on a DataFrame."""
+"""A BentoML service as its documentation writes one: a typed API, and scikit-learn's predict on a DataFrame."""
 
 import bentoml
 import lightgbm
 import pandas as pd
 
-from tests.bench.servers import MODEL, Event, features
 from bentos.risk_scorer import model_files
 from bentos.risk_scorer.features import COLUMNS
+from tests.bench.servers import MODEL, Event, features
 
 
 @bentoml.service(workers=1)
@@ -20,4 +20,4 @@ class Vanilla:
     @bentoml.api
     def score(self, event: Event) -> dict[str, float]:
         frame = pd.DataFrame([features(event)], columns=COLUMNS)
-        return {"score": float(self.model.predict_proba(frame)[0, 1])}
+        return {"score": float(self.model.predict_proba(frame, num_threads=1)[0, 1])}
