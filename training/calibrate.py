@@ -44,8 +44,7 @@ def fit(raw: _Floats, labels: NDArray[np.int8]) -> Calibration:
     knots, probability = knots[kept], probability[kept]
     if len(knots) == 1:
         knots, probability = np.append(knots, knots + 1.0), np.repeat(probability, 2)
-    # Neighbouring blocks may be out of order by a rounding error.
-    return Calibration(raw=tuple(knots.tolist()), probability=tuple(np.maximum.accumulate(probability).tolist()))
+    return Calibration(raw=tuple(knots.tolist()), probability=tuple(probability.tolist()))
 
 
 def _blocks(raw: _Floats, labels: NDArray[np.int8]) -> _Blocks:

@@ -98,12 +98,12 @@ def _build(folder: Path, version: str, kept: Path, home: Path) -> None:
 
 
 def _environment(ours: Mapping[str, str], home: Path) -> dict[str, str]:
-    """Our environment for BentoML: its store, no usage reports, and no compiled files in the copy.
+    """Our environment for BentoML, with its store and without usage reports.
 
     PYTHONPATH goes, or the checkout's own packages could be imported instead of the copied one.
     """
     kept = {name: value for name, value in ours.items() if name != "PYTHONPATH"}
-    return kept | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "PYTHONDONTWRITEBYTECODE": "1"}
+    return kept | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
 
 
 def _home(home: Path | None) -> Path:

@@ -31,7 +31,7 @@ def test_the_order_of_the_rows_does_not_matter(sample, seed):
 
 
 def test_blocks_by_hand():
-    # Pool-adjacent-violators: {0, 1} all negative; {2, 3, 4}: 1, 0, 0 pooled to 1/3; {5}: 1/2 of two rows; {6, 7} all 1.
+    # Pool-adjacent-violators: {0, 1} all negative; {2, 3, 4}: 1, 0, 0 pooled to 1/3; {5}: 1/2; {6, 7} all 1.
     raw = np.array([0, 1, 2, 3, 4, 5, 5, 6, 7], dtype=float)
     labels = np.array([0, 0, 1, 0, 0, 0, 1, 1, 1], dtype=np.int8)
     calibration = calibrate.fit(raw, labels)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -186,6 +186,7 @@ def test_a_repeated_event_id_is_refused(read, ids):
     assert "repeat an event_id" in refused(read, f"event_id,{HEADER}", *(f"{name},{ROW}" for name in ids))
 
 
+@example(names=["a" * 64, "a" * 65, "1" * 15])
 @given(st.lists(st.one_of(st.none(), st.text(max_size=80)), min_size=1, max_size=20))
 def test_pseudonyms_always_fit_and_keep_names_apart(names):
     named, _ = columns.pseudonyms(np.array(names, dtype=object))

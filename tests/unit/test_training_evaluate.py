@@ -13,7 +13,7 @@ from training.ranking import Ranking
 
 LABELS = np.array([0, 0, 1, 0, 1, 1, 0, 1], dtype=np.int8)
 SCORES = np.array([0.1, 0.2, 0.25, 0.4, 0.6, 0.7, 0.8, 0.95])
-POLICY = Policy.from_costs(Costs(missed=100, review=30, false_block=150))  # review from .3, block from .8
+POLICY = Policy.from_costs(Costs(missed=100, review=46, false_block=150))  # review from .46, block from .69
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,9 @@ def test_figures_by_hand():
     assert metrics.roc_auc == pytest.approx((4 + 3 + 3 + 2) / 16)
     assert metrics.recall_at_precision == {"0.5": 1.0, "0.8": 0.25, "0.9": 0.25}
     assert metrics.brier == pytest.approx(np.mean((SCORES - LABELS) ** 2), abs=1e-6)
-    assert metrics.decisions == {"approve": 0.375, "review": 0.375, "block": 0.25}
-    # One positive approved (100), three reviews (30 each), one negative blocked (150), over eight events.
-    assert metrics.cost_per_1000 == pytest.approx(1000 * (100 + 3 * 30 + 150) / 8)
+    assert metrics.decisions == {"approve": 0.5, "review": 0.125, "block": 0.375}
+    # One positive approved (100), one review (46), one negative blocked (150), over eight events.
+    assert metrics.cost_per_1000 == pytest.approx(1000 * (100 + 46 + 150) / 8)
     assert metrics.pr_auc.sd == pytest.approx(np.std([0.5, 0.7], ddof=1), abs=1e-6)
 
 

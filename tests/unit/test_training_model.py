@@ -86,6 +86,10 @@ def test_columns_that_are_all_missing_are_no_obstacle(dataset):
     assert train(datasets.from_frame(bare), OPTIONS).evaluation.model.pr_auc.value > 0.9
 
 
+def test_trees_grow_as_long_as_they_help(dataset):
+    assert booster.tree_count(booster.fit(dataset.matrix(), dataset.labels, OPTIONS.trees)) == OPTIONS.trees.trees
+
+
 def test_trees_stop_growing_when_more_do_not_help():
     noise = datasets.from_frame(synthesize.plain(2_000, 1, END))
     labels = (np.random.default_rng(0).random(len(noise)) < 0.3).astype(np.int8)

@@ -90,6 +90,16 @@ def test_a_failed_build_says_why_and_leaves_nothing(model_dir, tmp_path, code):
     assert not list((tmp_path / "home").glob(f"bentos/{identity.NAME}/*/"))
 
 
+def test_a_bento_that_is_not_what_was_staged_is_removed(model_dir, tmp_path, code):
+    with (code / "service.py").open("a") as service:
+        service.write(
+            "\nimport pathlib\n\npathlib.Path(__file__).with_name('written_by_the_build.txt').write_text('')\n"
+        )
+    with pytest.raises(ArtifactError, match="not what was staged"):
+        package.build(model_dir, tmp_path / "home", code)
+    assert not list((tmp_path / "home").rglob("bento.yaml"))
+
+
 def test_a_model_for_another_environment_is_refused(model_dir, tmp_path, code):
     with (code / identity.LOCK.name).open("a") as lock:
         lock.write("one-more==1\n")
