@@ -5,11 +5,13 @@ Exit codes: 0 done, 2 wrong usage or environment, 3 a file that was given can't 
 """
 
 import json
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from psycopg import IsolationLevel
 from pydantic import ValidationError
 
 from . import labels, migrations, page, partitions, report, store
@@ -82,6 +84,7 @@ def write_report(out: Path, since: datetime | None, until: datetime | None, file
     evaluations = dict(_evaluation(each) for each in files)
     window = store.Window(_in_utc(since), _in_utc(until))
     with _session() as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # all of the page's numbers at one moment
         numbers = report.collect(connection, datetime.now(UTC), window, evaluations=evaluations)
     page.write(numbers, out)
     click.echo(f"wrote {out}")
@@ -95,7 +98,7 @@ def _settings() -> Settings:
         raise click.UsageError(f"the environment lacks something: {problems} (see --help)") from error
 
 
-def _session() -> Any:
+def _session() -> AbstractContextManager[migrations.Connection]:
     return session(_settings().dsn.get_secret_value())
 
 
