@@ -92,10 +92,10 @@ def _promised(report: Report, tag: str) -> str:
     if promised is None:
         return ""
     model = promised.model.pr_auc
-    text = f"On held-out data its PR-AUC is {model.value:.3f} (95{SPACE}% interval {model.low:.3f} to {model.high:.3f})"
+    text = f"On held-out data its PR-AUC is {area(model.value)} (95{SPACE}% interval {area(model.low)} to {area(model.high)})"
     if promised.baseline:
-        text += f", the baseline's {promised.baseline.pr_auc.value:.3f}"
-    return f"{text}; a model that knows nothing has {promised.base_rate:.3f}."
+        text += f", the baseline's {area(promised.baseline.pr_auc.value)}"
+    return f"{text}; a model that knows nothing has {area(promised.base_rate)}."
 
 
 def _live(report: Report, tag: str) -> str:
@@ -108,7 +108,7 @@ def _live(report: Report, tag: str) -> str:
 def live_pr_auc(live: LiveQuality) -> str:
     if live.quality.pr_auc is None:
         return "not to be had from one class"
-    return f"{live.quality.pr_auc:.3f}, with {share(live.base_rate)} positive"
+    return f"{area(live.quality.pr_auc)}, with {share(live.base_rate)} positive"
 
 
 def _requests(report: Report) -> int:
@@ -149,6 +149,11 @@ def share(part: float) -> str:
     if 99.95 <= percent < 100:
         return f"almost 100{SPACE}%"
     return f"{percent:.1f}{SPACE}%" if percent >= 1 else f"{percent:.2g}{SPACE}%"
+
+
+def area(value: float) -> str:
+    """A PR-AUC with three digits; one below 1 is never rounded to it."""
+    return "above 0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
 
 
 def milliseconds(microseconds: float) -> str:

@@ -28,6 +28,7 @@ def render(report: Report) -> str:
     """The page's text."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {
+        "area": captions.area,
         "count": captions.count,
         "share": captions.share,
         "milliseconds": captions.milliseconds,

@@ -41,6 +41,13 @@ def test_differences_carry_their_sign(number, words):
     assert captions.signed(number) == words
 
 
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.4321, "0.432"), (0.9994, "0.999"), (0.999999, "above 0.999"), (1.0, "1.000")]
+)
+def test_an_area_below_one_is_not_said_to_be_one(value, words):
+    assert captions.area(value) == words
+
+
 def test_lists_and_plurals_read_as_sentences():
     assert captions.listed(["a"]) == "a"
     assert captions.listed(["a", "b", "c"]) == "a, b and c"
