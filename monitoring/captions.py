@@ -92,7 +92,8 @@ def _promised(report: Report, tag: str) -> str:
     if promised is None:
         return ""
     model = promised.model.pr_auc
-    text = f"On held-out data its PR-AUC is {area(model.value)} (95{SPACE}% interval {area(model.low)} to {area(model.high)})"
+    interval = f"95{SPACE}% interval {area(model.low)} to {area(model.high)}"
+    text = f"On held-out data its PR-AUC is {area(model.value)} ({interval})"
     if promised.baseline:
         text += f", the baseline's {area(promised.baseline.pr_auc.value)}"
     return f"{text}; a model that knows nothing has {area(promised.base_rate)}."
