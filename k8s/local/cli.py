@@ -197,7 +197,7 @@ def score(url: str | None, whole: str | None, entity: str | None, **values: Any)
         raise DataError(f"the event was refused: status {answer.status}")
 
 
-for _feature in reversed(FEATURES):  # as decorators are applied from the last to the first
+for _feature in FEATURES:
     score = feature_option(_feature)(score)
 
 

@@ -72,6 +72,7 @@ def bootstrap(ports: Ports, routes_file: Path, backends: Mapping[str, Endpoint],
     return {
         "node": {"id": "vigil-local", "cluster": "vigil-local"},
         "admin": {"address": _address(Endpoint(ports.admin))},
+        "overload_manager": {"resource_monitors": [_connection_limit(policy)]},
         "static_resources": {
             "listeners": [_listener(ports.listener, routes_file)],
             "clusters": [_cluster(name, endpoint, policy) for name, endpoint in backends.items()],
@@ -147,6 +148,18 @@ def _weighted(backend: WeightedBackend) -> Json:
 def _mirror(each: RuleFilter) -> Json:
     fraction = {"numerator": each.requestMirror.percent, "denominator": "HUNDRED"}
     return {"cluster": each.requestMirror.backendRef.name, "runtime_fraction": {"default_value": fraction}}
+
+
+def _connection_limit(policy: BackendTrafficPolicy) -> Json:
+    """As many connections from clients as to one backend. Without a limit, Envoy warns at every start."""
+    monitor = "envoy.resource_monitors.global_downstream_max_connections"
+    return {
+        "name": monitor,
+        "typed_config": {
+            "@type": f"{_TYPES}.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            "max_active_downstream_connections": policy.spec.circuitBreaker.maxConnections,
+        },
+    }
 
 
 def _listener(port: int, routes_file: Path) -> Json:
