@@ -14,7 +14,7 @@ export UV_LINK_MODE ?= copy
 # Each lock file and the dependency group that it locks; `dev` comes first, because the others are subsets of it.
 LOCKS := dev=tests local=k8s/local rollout=k8s/rollout pipeline=training scorer=bentos/risk_scorer
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint docs bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ lock: $(BIN)/uv ## Renew every hash-pinned lock file from pyproject.toml (UPGRAD
 	    --no-annotate --custom-compile-command 'make lock' $(if $(filter-out 0,$(UPGRADE)),--upgrade) \
 	    $$( [ $$group = dev ] || echo --constraints tests/requirements.lock ) --output-file $$folder/requirements.lock; \
 	done
+
+docs: $(VENV)/ready-dev ## Write the generated tables of the READMEs again
+	@PYTHONPATH=. $(BIN)/python .ci/docs.py
+
+bench: $(VENV)/ready-dev ## Our server beside BentoML's and FastAPI's ways, in one run
+	@$(BIN)/python -m tests.bench.serving
 
 clean: ## Remove the environment and everything that running made
 	@rm -rf $(VENV) .vigil .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
