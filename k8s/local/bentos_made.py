@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bentos import artifacts
-from bentos.risk_scorer import identity
 from k8s.local.state import State
 from training import model_folder, package
 from training.datasets import Dataset
@@ -46,9 +45,3 @@ def make(name: str, dataset: Dataset, options: TrainOptions, places: Places, say
     folder = artifacts.pull(tag, url, state.bentoml)
     say(f"the {name} is {tag}, published and pulled")
     return Made(tag, folder, model.evaluation)
-
-
-def newest(store: Path) -> str | None:
-    """The tag that was published last to an artifact store in a folder; None when there is none."""
-    published = sorted((store / identity.NAME).glob("*.bento"), key=lambda path: path.stat().st_mtime)
-    return identity.tag(published[-1].stem) if published else None

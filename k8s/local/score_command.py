@@ -1,46 +1,30 @@
-"""One event, scored over HTTP: what `score` sends and how its outcome is told."""
+"""`score`: one event over HTTP, given as options or as JSON."""
 
-import http.client
-import json
-from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any
 
 import click
 
-from bentos.risk_scorer.events import FEATURES, Event, FeatureField
-from k8s.local.errors import NotRunningError, UsageError
-from k8s.local.outgoing import ENTITY_HEADER
-from k8s.local.state import DEFAULT, DEMO, State, owner
-
-_ANSWER_SECONDS: Final = 10.0
-_EXAMPLE: Final[dict[str, Any]] = Event.model_json_schema()["examples"][0]
+from bentos.risk_scorer.events import FEATURES, FeatureField
+from k8s.local import options
+from k8s.local.errors import DataError, NotRunningError
+from k8s.local.score_request import event_text, found_url, post
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The status, and the body as indented JSON."""
-
-    status: int
-    body: str
-
-
-def curl_line(url: str) -> str:
-    """A command that scores an example event."""
-    headers = f"-H 'content-type: application/json' -H '{ENTITY_HEADER}: customer-1'"
-    return f"curl -s {url}/score {headers} -d '{json.dumps(_EXAMPLE)}'"
-
-
-def found_url(given: str | None) -> str:
-    """Where to send: what was given, or the stack that runs below this folder. Raises NotRunningError."""
-    running = (owner(State(folder)) for folder in (DEFAULT, DEMO))
-    url = given or next((each.url for each in running if each and each.url), None)
-    if url is None:
-        raise NotRunningError("no stack runs here: start one with `python -m k8s.local up`, or give its --url")
-    return url.rstrip("/")
+@click.command("score")
+@options.url
+@click.option("--json", "whole", default=None, help="The whole event as JSON, instead of its fields as options.")
+@click.option("--entity", default=None, help="Pseudonym of the customer, which decides between stable and canary.")
+def command(url: str | None, whole: str | None, entity: str | None, **values: Any) -> None:
+    """Score one event over HTTP and print the answer. Ends with 3 when the event is refused."""
+    answer = post(found_url(url), event_text(whole, values), entity)
+    click.echo(answer.body)
+    if answer.status >= 500:
+        raise NotRunningError(f"the stack can't score: status {answer.status}")
+    if answer.status != 200:
+        raise DataError(f"the event was refused: status {answer.status}")
 
 
-def feature_option(field: FeatureField) -> Any:
+def _feature_option(field: FeatureField) -> Any:
     """The command line's option for a feature of the event."""
     kinds: dict[str, click.ParamType[Any]] = {
         "number": click.FLOAT,
@@ -50,37 +34,5 @@ def feature_option(field: FeatureField) -> Any:
     return click.option(f"--{field.name.replace('_', '-')}", field.name, type=kinds[field.kind], help=field.description)
 
 
-def event_text(whole: str | None, values: dict[str, Any]) -> str:
-    """The body: `whole` as it is, or the features that have a value, with null for the required ones that have none.
-
-    Raises UsageError when there are both, or none.
-    """
-    given = {name: value for name, value in values.items() if value is not None}
-    if (whole is None) == (not given):
-        raise UsageError("give the event's fields as options, or the whole event with --json: one of the two")
-    required = {field.name: None for field in FEATURES if field.required}
-    return json.dumps({**required, **given}) if whole is None else whole
-
-
-def post(url: str, body: str, entity: str | None) -> Answer:
-    """What POST /score answers. Raises NotRunningError when nothing does."""
-    headers = {"content-type": "application/json", **({ENTITY_HEADER: entity} if entity else {})}
-    place = urlsplit(url)
-    if place.scheme != "http" or not place.hostname:
-        raise UsageError(f"{url!r} is no address of a gateway, such as http://127.0.0.1:8000")
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=_ANSWER_SECONDS)
-    try:
-        connection.request("POST", "/score", body.encode(), headers)
-        answer = connection.getresponse()
-        return Answer(answer.status, _indented(answer.read()))
-    except (OSError, http.client.HTTPException) as problem:
-        raise NotRunningError(f"{url} does not answer: {problem}") from problem
-    finally:
-        connection.close()
-
-
-def _indented(content: bytes) -> str:
-    try:
-        return json.dumps(json.loads(content), indent=2)
-    except ValueError:
-        return content.decode(errors="replace")
+for _feature in FEATURES:
+    command = _feature_option(_feature)(command)

@@ -74,8 +74,10 @@ def test_the_demo_on_a_file_of_ones_own_holds_in_everything(folder: Path) -> Non
     assert _running_in(folder) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("victim", ["envoy", "the demo itself"])
+@pytest.mark.parametrize(
+    ("victim", "number"),
+    [("envoy", signal.SIGKILL), ("the demo itself", signal.SIGKILL), ("the demo itself", signal.SIGINT)],
+)
 def test_whoever_is_ended_midway_nothing_is_left(folder: Path, victim: str, number: signal.Signals) -> None:
     with subprocess.Popen(
         [*COMMAND, "demo", "--data", "events.csv"],

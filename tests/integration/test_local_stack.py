@@ -15,7 +15,7 @@ from k8s.local.errors import NotReadyError, PortTakenError, ProcessDiedError
 from k8s.local.interrupts import Interrupts
 from k8s.local.ports import free_ports
 from k8s.local.processes import Supervisor
-from k8s.local.score_command import post
+from k8s.local.score_request import post
 from k8s.local.stack import LocalStack, Plan
 from k8s.local.state import State
 from k8s.rollout.routers import SERVICES, Split
