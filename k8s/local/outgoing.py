@@ -10,13 +10,12 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from bentos.risk_scorer.events import FEATURES, FeatureField
-
-ENTITY_HEADER: Final = "x-entity-id"
+from k8s.rollout.routers import ENTITY_HEADER
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from bentos.risk_scorer.events import FEATURES, Event
 from k8s.local.errors import NotRunningError, UsageError
-from k8s.local.outgoing import ENTITY_HEADER
 from k8s.local.state import DEFAULT, DEMO, State, owner
+from k8s.rollout.routers import ENTITY_HEADER
 
 _ANSWER_SECONDS: Final = 10.0
 _EXAMPLE: Final[dict[str, Any]] = Event.model_json_schema()["examples"][0]

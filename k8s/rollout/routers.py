@@ -21,6 +21,9 @@ SERVICES: Final[dict[Role, str]] = {"stable": "scorer-stable", "canary": "scorer
 
 ROLE_OF: Final[dict[str, Role]] = {service: role for role, service in SERVICES.items()}
 
+ENTITY_HEADER: Final = "x-entity-id"
+"""What the split is by, as `k8s/base/gateway/backendtrafficpolicy.yaml` says."""
+
 Route = dict[str, Any]
 """An HTTPRoute (gateway.networking.k8s.io/v1) as the API and YAML give it."""
 

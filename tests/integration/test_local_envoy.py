@@ -16,6 +16,7 @@ import pytest
 
 from k8s.local import envoy
 from k8s.local.envoy_router import EnvoyFileRouter, admin_version
+from k8s.local.errors import ProcessDiedError
 from k8s.local.gateway_manifests import GATEWAY, http_route, read, traffic_policy
 from k8s.local.interrupts import Interrupts
 from k8s.local.ports import free_ports, get
@@ -31,6 +32,7 @@ class Gateway:
     admin: int
     backends: dict[str, int]
     router: EnvoyFileRouter
+    bootstrap: Path
 
     def seen(self, role: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(get(self.backends[role], "/seen") or b"")["seen"]
@@ -70,7 +72,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         child = supervisor.start(Command("envoy", tuple(envoy.command(bootstrap)), folder, log, {}))
         supervisor.wait_ready(child, lambda: admin_version(admin) is not None, 20)
         router = EnvoyFileRouter(template, policy, routes, lambda: admin_version(admin))
-        yield Gateway(f"http://127.0.0.1:{listener}", admin, backends, router)
+        yield Gateway(f"http://127.0.0.1:{listener}", admin, backends, router, bootstrap)
         supervisor.check()
 
 
@@ -216,6 +218,18 @@ def test_the_counters_of_each_backend_are_there(gateway: Gateway) -> None:
         'envoy_cluster_external_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="scorer-canary"}'
         in stats
     )
+
+
+def test_a_second_envoy_cannot_share_the_port(gateway: Gateway, tmp_path: Path) -> None:
+    config = json.loads(gateway.bootstrap.read_text())
+    config["admin"]["address"]["socket_address"]["port_value"] = free_ports(1)[0]
+    bootstrap = tmp_path / "bootstrap.json"
+    bootstrap.write_text(json.dumps(config))
+    with Interrupts() as interrupts, Supervisor(interrupts) as supervisor:
+        command = Command("second", tuple(envoy.command(bootstrap)), tmp_path, tmp_path / "log", {})
+        second = supervisor.start(command)
+        with pytest.raises(ProcessDiedError, match="second ended"):
+            supervisor.wait_ready(second, lambda: False, 20)
 
 
 def _wait(condition: Any, seconds: float = 10) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from k8s.local import envoy
 from k8s.local.gateway_manifests import GATEWAY, ManifestError, http_route, read, seconds, traffic_policy
-from k8s.rollout.routers import SERVICES, Split, with_split
+from k8s.rollout.routers import ENTITY_HEADER, SERVICES, Split, with_split
 
 TEMPLATE = read(GATEWAY / "httproute.yaml")
 POLICY_TEMPLATE = read(GATEWAY / "backendtrafficpolicy.yaml")
@@ -38,6 +38,10 @@ def test_both_weights_are_written_stable_first_and_the_hash_decides() -> None:
         ]
         assert weighted["use_hash_policy"] is True
         assert each["route"]["hash_policy"] == [{"header": {"header_name": "x-entity-id"}}]
+
+
+def test_the_split_is_by_the_header_that_clients_send() -> None:
+    assert POLICY.hash_header == ENTITY_HEADER
 
 
 def test_each_backend_sets_its_own_header() -> None:
