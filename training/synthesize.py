@@ -1,127 +1,27 @@
 """Invented events with labels, by recipe: the same arguments always give the same table.
 
-A recipe is a function `(rows, seed, end, days) -> DataFrame`, listed in `RECIPES`. Its events lie in the `days` days
-before `end`, oldest first, with the columns of `COLUMNS`; a missing value is NaN or None.
+A recipe is called as `(rows, seed, end, days)`. Its events lie in the `days` days before `end`, oldest first, with the
+columns of a data file (`datasets.py`); a missing value is NaN or None. `realistic` can also drift.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Final, Protocol
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Recipe = Callable[[int, int, datetime, int], pd.DataFrame]
+from .recipes.drift import STRENGTHS, Drift, DriftKind
+from .recipes.parameters import Realistic
+from .recipes.plain import DAYS, plain
+from .recipes.realistic import realistic
 
-COLUMNS: Final = (
-    "event_id",
-    "entity_id",
-    "occurred_at",
-    "amount",
-    "hour",
-    "device_risk",
-    "velocity_5m",
-    "account_age_days",
-    "channel",
-    "label",
-)
-DAYS: Final = 42
-"""Six weeks: after the split by time, the newest four weeks still make a whole reference."""
-
-_DAY_MS: Final = 86_400_000
-_ROWS_PER_ENTITY: Final = 20
-_ACTIVITY_SIGMA: Final = 1.2
-"""Log-normal spread of the entities' activity: the busiest tenth makes about half of the events."""
-
-_MISSING_SHARE: Final = 0.03
-"""Share of the events whose account age is not known; the same, independently, for the channel."""
-
-_MEDIAN_AGE_DAYS: Final = np.array([600.0, 420.0, 120.0, 60.0, 30.0])
-"""Median age of the account where 0, 1, 2, 3 or 4 of the label's conditions hold."""
-
-_AGE_SIGMA: Final = 1.0
-_CHANNELS: Final = np.array(["in_store", "recurring", "online", "in_app", "phone", "transfer"], dtype=object)
-_CHANNEL_SHARES: Final = np.array(
-    [
-        [0.34, 0.18, 0.26, 0.16, 0.02, 0.04],
-        [0.30, 0.15, 0.29, 0.17, 0.03, 0.06],
-        [0.14, 0.06, 0.38, 0.18, 0.08, 0.16],
-        [0.08, 0.03, 0.38, 0.17, 0.12, 0.22],
-        [0.05, 0.02, 0.36, 0.15, 0.15, 0.27],
-    ]
-)
-"""Shares of the channels (columns as in `_CHANNELS`) where 0 to 4 of the label's conditions hold."""
+__all__ = ["DAYS", "DEFAULT", "RECIPES", "STRENGTHS", "Drift", "DriftKind", "Realistic", "plain", "realistic"]
 
 
-def plain(rows: int, seed: int, end: datetime, days: int = DAYS) -> pd.DataFrame:
-    """Events with one plain rule: the label is 1 where at least two of four conditions hold (about 27 % of them).
+class Recipe(Protocol):
+    """Makes a table of `rows` events in the `days` days before `end`."""
 
-    The conditions: amount > 200, device_risk == 2, velocity_5m >= 6, hour 0 to 3. Amounts are exponential with mean
-    50, the rest is uniform, and no field depends on another. Account age and channel follow the number of
-    conditions that hold, so they carry signal of their own. Entities differ in how active they are, not in risk.
-    """
-    rng = np.random.default_rng(seed)
-    occurred_at = _times(rng, rows, end, days)
-    hour = occurred_at.astype("datetime64[h]").astype(np.int64) % 24
-    amount = np.round(rng.exponential(50.0, rows), 2)
-    device_risk = rng.integers(0, 3, rows)
-    velocity_5m = rng.integers(0, 11, rows)
-    holding = (amount > 200).astype(np.int64) + (device_risk == 2) + (velocity_5m >= 6) + (hour <= 3)
-    columns: dict[str, Any] = {
-        "event_id": _numbered(f"s{seed}-", np.arange(rows)),
-        "entity_id": _entities(rng, rows),
-        "occurred_at": pd.DatetimeIndex(occurred_at).tz_localize(UTC),
-        "amount": amount,
-        "hour": hour,
-        "device_risk": device_risk,
-        "velocity_5m": velocity_5m,
-        "account_age_days": _account_ages(rng, holding),
-        "channel": _channels(rng, holding),
-        "label": (holding >= 2).astype(np.int64),
-    }
-    return pd.DataFrame(columns, columns=list(COLUMNS))
+    def __call__(self, rows: int, seed: int, end: datetime, days: int = ...) -> pd.DataFrame: ...
 
 
-RECIPES: Final[dict[str, Recipe]] = {"plain": plain}
-
-
-def _times(rng: np.random.Generator, rows: int, end: datetime, days: int) -> NDArray[np.datetime64]:
-    """Uniform times in [end - days, end), to the millisecond, in order, as datetime64[ms] in UTC."""
-    if rows < 1 or days < 1:
-        raise ValueError(f"rows and days must be at least 1; got {rows} rows over {days} days")
-    if end.tzinfo is None:
-        raise ValueError(f"the end needs an offset, such as UTC; got {end.isoformat()}")
-    newest = np.datetime64(end.astimezone(UTC).replace(tzinfo=None), "ms")
-    before = rng.integers(1, days * _DAY_MS, rows, endpoint=True)
-    return np.sort(newest - before.astype("timedelta64[ms]"))
-
-
-def _numbered(prefix: str, numbers: NDArray[np.int64]) -> NDArray[Any]:
-    digits = len(str(int(numbers.max())))
-    return np.array([f"{prefix}{number:0{digits}d}" for number in numbers.tolist()], dtype=object)
-
-
-def _entities(rng: np.random.Generator, rows: int) -> NDArray[Any]:
-    """One pseudonym a row; how often an entity comes is log-normal."""
-    count = max(50, rows // _ROWS_PER_ENTITY)
-    reach = np.cumsum(rng.lognormal(0.0, _ACTIVITY_SIGMA, count))
-    chosen = np.searchsorted(reach, rng.random(rows) * reach[-1], side="right")
-    names: NDArray[Any] = _numbered("e-", np.arange(count))[np.minimum(chosen, count - 1)]
-    return names
-
-
-def _account_ages(rng: np.random.Generator, holding: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Whole days, log-normal around the median for the number of conditions that hold; NaN where not known."""
-    ages = np.floor(_MEDIAN_AGE_DAYS[holding] * rng.lognormal(0.0, _AGE_SIGMA, len(holding)))
-    ages[rng.random(len(holding)) < _MISSING_SHARE] = np.nan
-    return np.minimum(ages, 30_000.0)
-
-
-def _channels(rng: np.random.Generator, holding: NDArray[np.int64]) -> NDArray[Any]:
-    """A channel a row, drawn with the shares for the number of conditions that hold; None where not known."""
-    reach = np.cumsum(_CHANNEL_SHARES, axis=1)[:, :-1]
-    chosen = (rng.random(len(holding))[:, None] >= reach[holding]).sum(axis=1)
-    channels: NDArray[Any] = _CHANNELS[chosen]
-    channels[rng.random(len(holding)) < _MISSING_SHARE] = None
-    return channels
+RECIPES: Final[dict[str, Recipe]] = {"realistic": realistic, "plain": plain}
+DEFAULT: Final = "realistic"
