@@ -26,7 +26,12 @@ _STRENGTHS: Final = ", ".join(f"{kind} {size:g}" for kind, size in STRENGTHS.ite
     show_default="today",
     help="The day (UTC) at whose midnight the events end. The file is the same only for the same day.",
 )
-@click.option("--drift", type=click.Choice(list(DriftKind)), default=None, help="What changes (recipe realistic).")
+@click.option(
+    "--drift",
+    type=click.Choice([kind.value for kind in DriftKind]),
+    default=None,
+    help="What changes (recipe realistic).",
+)
 @click.option("--drift-from", type=_DAY, default=None, help="The day (UTC) at whose first midnight the drift sets in.")
 @click.option("--drift-strength", type=float, default=None, show_default=_STRENGTHS, help="A factor, or a share.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write: .csv or .parquet.")
@@ -64,9 +69,7 @@ def _drift(recipe: str, kind: DriftKind | None, starts: datetime | None, strengt
         raise click.BadParameter(str(error), param_hint="--drift-strength") from error
 
 
-def _events(  # noqa: PLR0913, PLR0917  # those of a recipe, and the drift
-    recipe: str, rows: int, seed: int, end: datetime, days: int, drift: Drift | None
-) -> pd.DataFrame:
+def _events(recipe: str, rows: int, seed: int, end: datetime, days: int, drift: Drift | None) -> pd.DataFrame:
     if drift is None:
         return synthesize.RECIPES[recipe](rows, seed, end, days)
     try:
