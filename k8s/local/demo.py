@@ -153,7 +153,7 @@ class Demo:
             split=SPLIT,
             tags={role: each.tag for role, each in made.items()},
             offline={each.tag: offline_scores.scores(each.folder, live) for each in (champion, challenger)},
-            evaluation=challenger.evaluation,
+            baseline=demo_checks.against_baseline(challenger.evaluation),
         )
         checks = demo_checks.judge(expected, entries, demo_checks.gather(connection, challenger.tag))
         self._story.say("writing the report")

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from bentos.risk_scorer.policy import Costs, Decision, Policy
-from k8s.local.demo_checks import Expected, LiveQuality, Stored, judge
+from bentos.risk_scorer.policy import Decision
+from k8s.local.demo_checks import AgainstBaseline, Expected, LiveQuality, Stored, judge
 from k8s.local.ledger import Entry
 from k8s.rollout.routers import Split
 from monitoring.store import Pairs, Stickiness
-from training.evaluation import Comparison, DataPart, Evaluation, Interval, Metrics
 
 STABLE, CANARY = "risk_scorer:aaaaaaaaaaaa", "risk_scorer:cccccccccccc"
 OFFLINE = {tag: {f"event-{n}": n / 1000 + shift for n in range(400)} for tag, shift in ((STABLE, 0.0), (CANARY, 0.1))}
@@ -24,39 +23,7 @@ def _entry(number: int) -> Entry:
     return Entry(event, f"entity-{number}", 0.01, 200, f"request-{number:03}", tag, score, Decision.APPROVE)
 
 
-def _metrics(pr_auc: float) -> Metrics:
-    return Metrics(
-        pr_auc=Interval(value=pr_auc, low=pr_auc, high=pr_auc, sd=0),
-        roc_auc=0.9,
-        recall_at_precision={},
-        brier=0.1,
-        calibration_error=0.01,
-        cost_per_1000=1,
-        decisions={},
-        curve=(),
-        calibration=(),
-    )
-
-
-def _evaluation(better_share: float = 1.0) -> Evaluation:
-    return Evaluation(
-        tested_on=DataPart(rows=400, positives=100),
-        split=None,
-        entities=None,
-        base_rate=0.25,
-        resampled="event",
-        resamples=100,
-        policy=Policy.from_costs(Costs(missed=100, review=5, false_block=50)),
-        approve_all_cost_per_1000=1,
-        model=_metrics(0.9),
-        baseline=_metrics(0.8),
-        comparison=Comparison(
-            pr_auc_difference=Interval(value=0.1, low=0.05, high=0.15, sd=0.02), better_share=better_share
-        ),
-        notes=(),
-    )
-
-
+BETTER = AgainstBaseline(model=0.9, baseline=0.8, difference=0.1, low=0.05, high=0.15, better_share=1.0)
 ENTRIES = [_entry(number) for number in range(400)]
 
 
@@ -78,7 +45,7 @@ EXPECTED = Expected(
     split=Split(75, 25, 100),
     tags={"stable": STABLE, "canary": CANARY, "shadow": CANARY},
     offline=OFFLINE,
-    evaluation=_evaluation(),
+    baseline=BETTER,
 )
 
 
@@ -155,9 +122,9 @@ def test_a_live_score_that_is_one_bit_off() -> None:
     assert _broken(entries=[ENTRIES[0], other, *ENTRIES[2:]]) == {"Live scores are the offline scores"}
 
 
-def test_a_model_that_the_baseline_beats() -> None:
-    expected = replace(EXPECTED, evaluation=_evaluation(better_share=0.03))
-    assert _broken(expected) == {"The model is no worse than logistic regression"}
+@pytest.mark.parametrize("found", [replace(BETTER, better_share=0.03), None])
+def test_a_model_that_the_baseline_beats_or_never_met(found: AgainstBaseline | None) -> None:
+    assert _broken(replace(EXPECTED, baseline=found)) == {"The model is no worse than logistic regression"}
 
 
 @pytest.mark.parametrize(
