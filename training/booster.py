@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from bentos.risk_scorer.features import CATEGORICAL, COLUMNS
 
+from .monotone import Directions, column_constraints
+
 _HELD_OUT: Final = 0.2
 """Share of the training part (its newest rows) that decides how many trees there are. Not the calibration part: its
 scores would look better than those of unseen events, and the calibration would be too sure of itself."""
@@ -24,26 +26,62 @@ _PATIENCE: Final = 30
 
 @dataclass(frozen=True)
 class TreeOptions:
-    """What may be varied of the model itself."""
+    """What may be varied of the model itself. The README says why the defaults are what they are."""
 
     seed: int = 0
     leaves: int = 31
     trees: int = 400
     learning_rate: float = 0.05
     rows_per_leaf: int = 20
+    l2: float = 0.0
+    monotone: Directions = ()
     threads: int = 2
 
 
-def fit(matrix: NDArray[np.float64], labels: NDArray[np.int8], options: TreeOptions) -> str:
-    """The model as LightGBM's text. Rows come oldest first.
+class Rows:
+    """The training part, binned once for every fit on it: all rows, the older ones, and the newest that judge them.
+
+    Bins are made of the fields alone, so the newest rows' labels stay unseen by what learns from the older ones.
+    """
+
+    def __init__(self, matrix: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
+        """Rows come oldest first."""
+        cut = round(len(labels) * (1 - _HELD_OUT))
+        self.all = lgb.Dataset(
+            matrix,
+            labels,
+            feature_name=list(COLUMNS),
+            categorical_feature=list(CATEGORICAL),
+            params={"feature_pre_filter": False, "verbosity": -1},  # which columns can be split depends on the options
+        ).construct()
+        self.older = self.all.subset(np.arange(cut))
+        self.newest = self.all.subset(np.arange(cut, len(labels)))
+
+
+def fit(rows: Rows, options: TreeOptions) -> str:
+    """The model as LightGBM's text.
 
     The newest fifth decides the number of trees, then the model is grown again on all rows: the newest ones are
-    the most like what it will meet.
+    the most like what it will meet. Raises DataError when the monotone directions contradict each other.
     """
-    cut = round(len(labels) * (1 - _HELD_OUT))
-    trees = _useful_trees(_rows(matrix[:cut], labels[:cut]), _rows(matrix[cut:], labels[cut:]), options)
-    booster = lgb.train(_parameters(options), _rows(matrix, labels), num_boost_round=trees)
+    trees, _ = held_out(rows, options)
+    booster = lgb.train(_parameters(options), rows.all, num_boost_round=trees)
     return str(booster.model_to_string())
+
+
+def held_out(rows: Rows, options: TreeOptions) -> tuple[int, float]:
+    """The number of trees that is best for the newest rows, and their log loss with that many."""
+    booster = lgb.train(
+        _parameters(options) | {"metric": "binary_logloss"},
+        rows.older,
+        num_boost_round=options.trees,
+        valid_sets=[rows.newest],
+        valid_names=["newest"],
+        callbacks=[lgb.early_stopping(_PATIENCE, verbose=False)],
+    )
+    best: int = booster.best_iteration
+    loss: float = booster.best_score["newest"]["binary_logloss"]
+    return max(1, best), loss
 
 
 def raw_scores(text: str, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,34 +96,22 @@ def tree_count(text: str) -> int:
     return count
 
 
-def _useful_trees(older: lgb.Dataset, newer: lgb.Dataset, options: TreeOptions) -> int:
-    booster = lgb.train(
-        _parameters(options) | {"metric": "binary_logloss"},
-        older,
-        num_boost_round=options.trees,
-        valid_sets=[newer],
-        callbacks=[lgb.early_stopping(_PATIENCE, verbose=False)],
-    )
-    best: int = booster.best_iteration
-    return max(1, best)
-
-
-def _rows(matrix: NDArray[np.float64], labels: NDArray[np.int8]) -> lgb.Dataset:
-    return lgb.Dataset(matrix, labels, feature_name=list(COLUMNS), categorical_feature=list(CATEGORICAL))
-
-
 def _parameters(options: TreeOptions) -> dict[str, Any]:
+    bound = {"monotone_constraints": list(column_constraints(options.monotone))} if options.monotone else {}
     return {
         "objective": "binary",
         "seed": options.seed,
         "num_leaves": options.leaves,
         "learning_rate": options.learning_rate,
         "min_data_in_leaf": options.rows_per_leaf,
+        "lambda_l2": options.l2,
         "feature_fraction": 0.9,
         "bagging_fraction": 0.9,
         "bagging_freq": 1,
+        "feature_pre_filter": False,
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": options.threads,
         "verbosity": -1,
+        **bound,
     }

@@ -1,10 +1,12 @@
 """Commands: from events to a published Bento.
 
 Exit codes: 0 done, 1 an error nobody expected, 2 a wrong call, 3 data that can't be read or used, 4 not enough data
-(too few rows, or too few of one class), 5 a problem with a model folder, a Bento or an artifact store.
+(too few rows, or too few of one class), 5 a problem with a model folder, a Bento or an artifact store, 6 a model that
+failed a gate which every model must pass.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,14 +15,18 @@ import numpy as np
 
 from bentos import artifacts
 
-from . import datasets, evaluation_report, finished_model, model_folder, package, synthesize
+from . import datasets, evaluation_report, finished_model, model_folder, package
 from .booster import TreeOptions
-from .errors import ArtifactError, DataError, TrainingError
-from .evaluation import Evaluation
-from .train import CostOptions, TrainOptions, train
+from .costs import CostOptions
+from .errors import ArtifactError, DataError, GatesError, TrainingError
+from .evaluation import Evaluation, Gate
+from .monotone import parse as directions
+from .synthesize_command import synthesize_command
+from .train import TrainOptions, train
 
 _FILE: Final = click.Path(path_type=Path)
 _PRICE: Final = click.FloatRange(min=0, min_open=True)
+_SHARE: Final = click.FloatRange(min=0, max=1, min_open=True)
 _SEED: Final = click.IntRange(min=0, max=2**31 - 1)
 
 
@@ -42,31 +48,14 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog="Exit codes: 0 done, 1 an unexpected error, 2 a wrong call, 3 data that can't be read or used, 4 not enough "
-    "data (too few rows, or too few of one class), 5 a problem with a model folder, a Bento or an artifact store.",
+    "data (too few rows, or too few of one class), 5 a problem with a model folder, a Bento or an artifact store, 6 a "
+    "model that failed a gate which every model must pass.",
 )
 def main() -> None:
     """Make risk models: synthesize, train, evaluate, package, publish."""
 
 
-@main.command("synthesize")
-@click.option("--recipe", type=click.Choice(list(synthesize.RECIPES)), default="plain", help="The kind of events.")
-@click.option("--rows", type=click.IntRange(min=1), default=100_000, help="How many events.")
-@click.option("--seed", type=_SEED, default=0, help="Another seed, other events.")
-@click.option("--days", type=click.IntRange(min=1), default=synthesize.DAYS, help="Over how many days they spread.")
-@click.option(
-    "--until",
-    type=click.DateTime(["%Y-%m-%d"]),
-    default=None,
-    show_default="today",
-    help="The day (UTC) at whose midnight the events end. The file is the same only for the same day.",
-)
-@click.option("--out", type=_FILE, required=True, help="The file to write: .csv or .parquet.")
-def synthesize_command(recipe: str, rows: int, seed: int, days: int, until: datetime | None, out: Path) -> None:
-    """Invent labelled events and write them to a file."""
-    end = until.replace(tzinfo=UTC) if until else _midnight(datetime.now(UTC))
-    frame = synthesize.RECIPES[recipe](rows, seed, end, days)
-    datasets.write(frame, out)
-    click.echo(f"{out}: {rows:,} events until {end:%Y-%m-%d} 00:00 UTC, {frame['label'].mean():.2%} positive", err=True)
+main.add_command(synthesize_command)
 
 
 @main.command("train")
@@ -76,9 +65,15 @@ def synthesize_command(recipe: str, rows: int, seed: int, days: int, until: date
 @click.option("--seed", type=_SEED, default=TreeOptions.seed, help="Seed of the trees, the resamples, a random split.")
 @click.option("--leaves", type=click.IntRange(min=2, max=4096), default=TreeOptions.leaves, help="Leaves of a tree.")
 @click.option("--trees", type=click.IntRange(min=1), default=TreeOptions.trees, help="Most trees; fewer if better.")
-@click.option("--cost-missed", type=_PRICE, show_default="mean amount of positives", help="Loss of a missed positive.")
-@click.option("--cost-review", type=_PRICE, show_default="5 % of a missed one", help="Price of a review by a person.")
-@click.option("--cost-false-block", type=_PRICE, show_default="50 % of a missed one", help="Price of a false block.")
+@click.option("--rate", type=_PRICE, default=TreeOptions.learning_rate, help="Learning rate of the trees.")
+@click.option("--search", type=click.IntRange(min=0, max=200), default=0, help="Candidates that a search may try.")
+@click.option("--monotone", default="", metavar="FIELD=+1,...", help="Fields along which the score only rises (+1).")
+@click.option("--cost-missed", type=_PRICE, show_default="one review", help="Fixed loss of a missed positive.")
+@click.option("--cost-missed-per-amount", type=_PRICE, show_default="1", help="Its loss for each unit of amount.")
+@click.option("--cost-review", type=_PRICE, show_default="5 % of positives' mean amount", help="Price of a review.")
+@click.option("--cost-false-block", type=_PRICE, show_default="50 % of it", help="Price of a false block.")
+@click.option("--review-capacity", type=_SHARE, default=None, help="Largest share of events that can be reviewed.")
+@click.option("--force", is_flag=True, help="Succeed although a gate failed; evaluation.json says so.")
 def train_command(  # noqa: PLR0913, PLR0917  # one argument an option
     data: Path,
     out: Path,
@@ -86,20 +81,37 @@ def train_command(  # noqa: PLR0913, PLR0917  # one argument an option
     seed: int,
     leaves: int,
     trees: int,
+    rate: float,
+    search: int,
+    monotone: str,
     cost_missed: float | None,
+    cost_missed_per_amount: float | None,
     cost_review: float | None,
     cost_false_block: float | None,
+    review_capacity: float | None,
+    force: bool,
 ) -> None:
-    """Train, calibrate and evaluate a model, and write its folder."""
-    dataset = _read(data)
+    """Train, calibrate and evaluate a model, and write its folder.
+
+    The folder is written whatever the gates say, so that the evaluation can be read; a gate that failed is exit code 6.
+    """
     options = TrainOptions(
-        TreeOptions(seed=seed, leaves=leaves, trees=trees), CostOptions(cost_missed, cost_review, cost_false_block)
+        TreeOptions(seed=seed, leaves=leaves, trees=trees, learning_rate=rate, monotone=directions(monotone)),
+        CostOptions(cost_missed, cost_missed_per_amount, cost_review, cost_false_block),
+        review_capacity,
+        search,
     )
-    model = train(dataset, options, _progress)
+    model = train(_read(data), options, _progress)
+    failed = model.evaluation.failed
+    if force and failed:
+        model = replace(model, evaluation=model.evaluation.model_copy(update={"forced": True}))
     model_folder.write(model, out)
     _progress(f"wrote {out}")
     if evaluation_report is not None:
         _write_report(model.evaluation, evaluation_report)
+    for gate in model.evaluation.gates:
+        _progress(f"gate {gate.verdict}: {gate.name} ({gate.detail})")
+    _refuse(failed, forced=force)
 
 
 @main.command("evaluate")
@@ -143,6 +155,15 @@ def _read(path: Path) -> datasets.Dataset:
     return dataset
 
 
+def _refuse(failed: Sequence[Gate], *, forced: bool) -> None:
+    """Raises GatesError when gates failed, unless a person forces the model: then it only says so loudly."""
+    names = ", ".join(gate.name for gate in failed)
+    if failed and not forced:
+        raise GatesError(f"the model failed: {names}; bring more or better data, or ship it anyway with --force")
+    if failed:
+        _progress(f"FORCED: the model failed {names}, and a person ships it anyway; evaluation.json says so")
+
+
 def _write_report(evaluation: Evaluation, path: Path) -> None:
     try:
         path.write_text(evaluation_report.render(evaluation), encoding="utf-8")
@@ -154,7 +175,3 @@ def _write_report(evaluation: Evaluation, path: Path) -> None:
 def _progress(message: str) -> None:
     """Progress goes to stderr: stdout is for what another command may read."""
     click.echo(message, err=True)
-
-
-def _midnight(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -3,7 +3,8 @@
     TrainingError           anything below
     ├── DataError           (3)  a data file that can't be read, or that holds values which can't be used
     ├── NotEnoughDataError  (4)  too few rows, or too few of one class, to train or to measure
-    └── ArtifactError       (5)  a model folder or a Bento that is missing, foreign, damaged or could not be made
+    ├── ArtifactError       (5)  a model folder or a Bento that is missing, foreign, damaged or could not be made
+    └── GatesError          (6)  a model that failed a gate which every model must pass
 
 Every message says what was wrong, where, and what to do.
 """
@@ -33,3 +34,9 @@ class ArtifactError(TrainingError):
     """A model folder or a Bento is missing, foreign or damaged, or could not be made."""
 
     exit_code = 5
+
+
+class GatesError(TrainingError):
+    """A model failed a gate that every model must pass."""
+
+    exit_code = 6

@@ -10,6 +10,7 @@ from bentos.risk_scorer.errors import ScorerError
 from . import evaluate, model_folder, splits
 from .datasets import Dataset
 from .errors import ArtifactError
+from .evaluate import Candidate
 from .evaluation import Evaluation
 
 
@@ -24,4 +25,4 @@ def assess(model_dir: Path, dataset: Dataset, rng: np.random.Generator) -> Evalu
         loaded = scorer.load(model_dir, identity.tag(identity.content_version(model=model_dir)))
     except ScorerError as error:
         raise ArtifactError(f"{error}") from error
-    return evaluate.evaluate(dataset, loaded.score_matrix(dataset.matrix()), loaded.policy, rng=rng)
+    return evaluate.evaluate(dataset, Candidate(loaded.score_matrix(dataset.matrix()), loaded.policy), rng=rng)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bentos.risk_scorer.calibration import Calibration
@@ -12,35 +13,31 @@ from bentos.risk_scorer.model_files import SelfTest, TrainingData
 from bentos.risk_scorer.policy import Costs, Policy
 from bentos.risk_scorer.reference import Reference
 
-from . import baseline, booster, calibrate, evaluate, reference_days, splits
+from . import baseline, booster, calibrate, costs, evaluate, reference_days, search, splits, thresholds
 from .booster import TreeOptions
+from .costs import CostOptions
 from .datasets import Dataset, require_enough
-from .evaluation import Evaluation, Split
-
-REVIEW_SHARE: Final = 0.05
-FALSE_BLOCK_SHARE: Final = 0.5
-"""Default costs relative to a missed fraud, so that they fit any currency: a review 5 %, a false block 50 %. With them
-events are reviewed from a probability of .05 and blocked from .9."""
+from .evaluate import Background, Candidate
+from .evaluation import Evaluation, Split, ThresholdChoice, Training, Tried
+from .thresholds import Kept
 
 _SELF_TEST_ROWS: Final = 16
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class CostOptions:
-    """The price of each outcome in currency; None takes the default that `default_costs` explains."""
-
-    missed: float | None = None
-    review: float | None = None
-    false_block: float | None = None
+_Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What may be varied of a training run. The seed also draws the split of data without times, and the resamples."""
+    """What may be varied of a training run. The seed also draws the split of data without times, and the resamples.
+
+    `review_capacity` is the largest share of events that people can review (None: any), `search` the number of
+    candidates that a search for hyper-parameters may try (0: none, the options stand).
+    """
 
     trees: TreeOptions = field(default_factory=TreeOptions)
     costs: CostOptions = field(default_factory=CostOptions)
+    review_capacity: float | None = None
+    search: int = 0
 
     @property
     def seed(self) -> int:
@@ -67,75 +64,118 @@ class TrainedModel:
 def train(dataset: Dataset, options: TrainOptions, progress: Progress = lambda _: None) -> TrainedModel:
     """The model of a data set: LightGBM, calibrated, with its policy, its reference and its evaluation.
 
-    Raises NotEnoughDataError when the data, or one of its three parts, has too few rows or too few of one class.
+    Raises NotEnoughDataError when the data, or one of its three parts, has too few rows or too few of one class, and
+    DataError when the monotone directions contradict each other.
     """
     require_enough(dataset)
     parts = splits.three_parts(dataset, options.seed)
     progress(f"split by {_split_by(parts)}: {len(parts.train)} / {len(parts.calibration)} / {len(parts.test)} rows")
-    text = booster.fit(parts.train.matrix(), parts.train.labels, options.trees)
-    progress(f"LightGBM grew {booster.tree_count(text)} trees")
-    calibration = calibrate.fit(booster.raw_scores(text, parts.calibration.matrix()), parts.calibration.labels)
-    policy = Policy.from_costs(default_costs(parts.train, options.costs))
-    evaluation = _evaluated(parts, text, calibration, policy, np.random.default_rng(options.seed))
+    grown = _grow(parts.train, options, progress)
+    raw = [booster.raw_scores(grown.text, part.matrix()) for part in (parts.train, parts.calibration, parts.test)]
+    calibration = calibrate.fit(raw[1], parts.calibration.labels)
+    scores = [calibration.many(each) for each in raw]
+    prices = costs.default_costs(parts.train, options.costs)
+    policy, choice = _thresholds(parts.calibration, scores[1], prices, options.review_capacity)
+    progress(f"reviews from {policy.review_from:.4f}, blocks from {policy.block_from:.4f}: bound by {choice.bound_by}")
+    evaluation = evaluate.evaluate(
+        parts.test,
+        Candidate(scores[2], policy),
+        rng=np.random.default_rng(options.seed),
+        baseline=_baseline(parts, prices, options),
+        background=Background(_split(parts), _training(grown, choice), _known(parts)),
+    )
     progress(f"evaluated on the test part: PR-AUC {evaluation.model.pr_auc.value:.4f}")
-    matrix = dataset.matrix()
-    scores = calibration.many(booster.raw_scores(text, matrix))
+    whole, all_scores = _together(parts), np.concatenate(scores)
     return TrainedModel(
-        booster_text=text,
+        booster_text=grown.text,
         calibration=calibration,
-        self_test=_self_test(matrix, scores),
+        self_test=_self_test(whole, all_scores),
         trained_on=_trained_on(dataset),
         policy=policy,
-        reference=reference_days.build(dataset, scores),
+        reference=reference_days.build(whole, all_scores),
         evaluation=evaluation,
     )
 
 
-def default_costs(training: Dataset, options: CostOptions) -> Costs:
-    """The costs, with defaults for those that are None.
+@dataclass(frozen=True)
+class _Grown:
+    """A grown model, the options that it was grown with, and the search that found them."""
 
-    A missed fraud costs the mean amount of the training part's positives (1 when no amount is known or it is
-    nearer to 0 than that), a review 5 % and a false block 50 % of it.
-    """
-    amounts = training.frame.loc[training.labels == 1, "amount"].to_numpy()
-    known = amounts[~np.isnan(amounts)]
-    mean = float(known.mean()) if len(known) else 0.0
-    missed = options.missed or round(max(mean, 1.0), 2)
-    return Costs(
-        missed=missed,
-        review=options.review or round(REVIEW_SHARE * missed, 4),
-        false_block=options.false_block or round(FALSE_BLOCK_SHARE * missed, 4),
-    )
+    text: str
+    trees: TreeOptions
+    tried: tuple[Tried, ...]
 
 
-def _evaluated(
-    parts: splits.Parts, text: str, calibration: Calibration, policy: Policy, rng: np.random.Generator
-) -> Evaluation:
-    """The model beside the baseline, which is calibrated in the same way: only so is the same cost rule fair to it."""
-    matrix = parts.test.matrix()
+def _grow(training: Dataset, options: TrainOptions, progress: Progress) -> _Grown:
+    rows = booster.Rows(training.matrix(), training.labels)
+    trees = options.trees
+    tried: tuple[Tried, ...] = ()
+    if options.search:
+        trees, tried = search.best(rows, options.trees, options.search)
+        progress(f"searched {len(tried)} candidates: {trees.leaves} leaves at a rate of {trees.learning_rate:g}")
+    text = booster.fit(rows, trees)
+    progress(f"LightGBM grew {booster.tree_count(text)} trees")
+    return _Grown(text, trees, tried)
+
+
+def _thresholds(
+    part: Dataset, scores: _Floats, prices: Costs, capacity: float | None
+) -> tuple[Policy, ThresholdChoice]:
+    return thresholds.choose(Kept(scores, costs.amounts(part), part.labels), prices, capacity)
+
+
+def _baseline(parts: splits.Parts, prices: Costs, options: TrainOptions) -> Candidate:
+    """Logistic regression, calibrated and with thresholds in the same way: only so is the comparison fair to it."""
     simple = baseline.fit(parts.train.matrix(), parts.train.labels)
-    simple_calibration = calibrate.fit(baseline.log_odds(simple, parts.calibration.matrix()), parts.calibration.labels)
-    return evaluate.evaluate(
-        parts.test,
-        calibration.many(booster.raw_scores(text, matrix)),
-        policy,
-        rng=rng,
-        baseline=simple_calibration.many(baseline.log_odds(simple, matrix)),
-        split=Split(
-            by=_split_by(parts),
-            train=evaluate.data_part(parts.train),
-            calibration=evaluate.data_part(parts.calibration),
-            test=evaluate.data_part(parts.test),
-        ),
+    raw = baseline.log_odds(simple, parts.calibration.matrix())
+    calibration = calibrate.fit(raw, parts.calibration.labels)
+    policy, _ = _thresholds(parts.calibration, calibration.many(raw), prices, options.review_capacity)
+    return Candidate(calibration.many(baseline.log_odds(simple, parts.test.matrix())), policy)
+
+
+def _training(grown: _Grown, choice: ThresholdChoice) -> Training:
+    return Training(
+        thresholds=choice,
+        trees=booster.tree_count(grown.text),
+        leaves=grown.trees.leaves,
+        learning_rate=grown.trees.learning_rate,
+        rows_per_leaf=grown.trees.rows_per_leaf,
+        l2=grown.trees.l2,
+        monotone=dict(grown.trees.monotone),
+        search=grown.tried,
     )
+
+
+def _known(parts: splits.Parts) -> NDArray[np.bool_] | None:
+    """The test rows whose entity is in the training part; None when the data has no entities."""
+    if not parts.test.has_entities:
+        return None
+    seen = parts.train.frame["entity_id"].dropna().unique()
+    return parts.test.frame["entity_id"].isin(seen).to_numpy()
+
+
+def _split(parts: splits.Parts) -> Split:
+    return Split(
+        by=_split_by(parts),
+        train=evaluate.data_part(parts.train),
+        calibration=evaluate.data_part(parts.calibration),
+        test=evaluate.data_part(parts.test),
+    )
+
+
+def _together(parts: splits.Parts) -> Dataset:
+    """All rows, in the order of the parts."""
+    frames = [part.frame for part in (parts.train, parts.calibration, parts.test)]
+    return Dataset(pd.concat(frames, ignore_index=True), parts.train.notes)
 
 
 def _split_by(parts: splits.Parts) -> Literal["time", "random"]:
     return "time" if parts.by_time else "random"
 
 
-def _self_test(matrix: NDArray[np.float64], scores: NDArray[np.float64]) -> SelfTest:
+def _self_test(dataset: Dataset, scores: _Floats) -> SelfTest:
     """Rows spread over the range of scores, and as many with missing values, where there are any."""
+    matrix = dataset.matrix()
     by_score = np.argsort(scores, kind="stable")
     incomplete = by_score[np.isnan(matrix[by_score]).any(axis=1)]
     rows = np.unique(np.concatenate([_spread(by_score), _spread(incomplete)]))

@@ -9,9 +9,10 @@ from bentos.risk_scorer import identity, model_files, scorer
 from bentos.risk_scorer.events import FEATURES
 from bentos.risk_scorer.model_files import ModelFile
 from training import baseline, booster, datasets, finished_model, model_folder, reference_days, splits, synthesize
-from training.booster import TreeOptions
+from training.booster import Rows, TreeOptions
+from training.costs import CostOptions, default_costs
 from training.errors import ArtifactError, NotEnoughDataError
-from training.train import CostOptions, TrainOptions, default_costs, train
+from training.train import TrainOptions, train
 
 END = datetime(2026, 11, 1, tzinfo=UTC)
 OPTIONS = TrainOptions(TreeOptions(trees=60, leaves=15))
@@ -54,8 +55,9 @@ def test_the_model_learns_and_beats_the_baseline(model):
     evaluation = model.evaluation
     assert evaluation.model.pr_auc.low > 3 * evaluation.base_rate
     assert evaluation.comparison.pr_auc_difference.low > 0
-    assert evaluation.model.cost_per_1000 < evaluation.baseline.cost_per_1000 < evaluation.approve_all_cost_per_1000
-    assert evaluation.model.calibration_error < 0.05
+    assert evaluation.comparison.cost_difference.high < 0
+    assert evaluation.baseline.cost_per_1000.value < evaluation.approve_all_cost_per_1000
+    assert evaluation.model.calibration_error.value < 0.05
 
 
 def test_only_the_test_part_is_measured(dataset, model):
@@ -87,13 +89,13 @@ def test_columns_that_are_all_missing_are_no_obstacle(dataset):
 
 
 def test_trees_grow_as_long_as_they_help(dataset):
-    assert booster.tree_count(booster.fit(dataset.matrix(), dataset.labels, OPTIONS.trees)) == OPTIONS.trees.trees
+    assert booster.tree_count(booster.fit(Rows(dataset.matrix(), dataset.labels), OPTIONS.trees)) == OPTIONS.trees.trees
 
 
 def test_trees_stop_growing_when_more_do_not_help():
     noise = datasets.from_frame(synthesize.plain(2_000, 1, END))
     labels = (np.random.default_rng(0).random(len(noise)) < 0.3).astype(np.int8)
-    text = booster.fit(noise.matrix(), labels, TreeOptions(trees=300))
+    text = booster.fit(Rows(noise.matrix(), labels), TreeOptions(trees=300))
     assert booster.tree_count(text) < 50
 
 
@@ -107,19 +109,21 @@ def test_the_baseline_copes_with_values_it_never_saw(dataset):
 # --- costs
 
 
-def test_a_missed_positive_costs_the_mean_amount_of_positives(dataset):
+def test_a_missed_positive_costs_its_amount_and_the_work_of_a_review(dataset):
     costs = default_costs(dataset, CostOptions())
     mean = dataset.frame.loc[dataset.labels == 1, "amount"].mean()
-    assert costs.missed == pytest.approx(mean, abs=0.01)
-    assert costs.review == pytest.approx(0.05 * costs.missed, abs=1e-4)
-    assert costs.false_block == pytest.approx(0.5 * costs.missed, abs=1e-4)
+    assert costs.review == pytest.approx(0.05 * mean, abs=1e-4)
+    assert costs.false_block == pytest.approx(0.5 * mean, abs=1e-4)
+    assert (costs.missed, costs.missed_per_amount) == (costs.review, 1)
 
 
 def test_given_costs_win_and_unknown_amounts_are_no_obstacle(dataset):
     blind = datasets.from_frame(dataset.frame.assign(amount=np.nan))
-    assert default_costs(blind, CostOptions()).missed == 1.0
+    unknown = default_costs(blind, CostOptions())
+    assert (unknown.missed, unknown.missed_per_amount) == (1, 0)
     costs = default_costs(blind, CostOptions(missed=200, review=7, false_block=30))
-    assert (costs.missed, costs.review, costs.false_block) == (200, 7, 30)
+    assert (costs.missed, costs.missed_per_amount, costs.review, costs.false_block) == (200, 0, 7, 30)
+    assert default_costs(dataset, CostOptions(missed_per_amount=0.4)).missed == 0
 
 
 # --- reference
