@@ -5,32 +5,48 @@ framework's own middlewares would cost more than the model does.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
 from . import openapi, problems, requests
+from .crowd import Crowd
 from .problems import Refused
 from .requests import Headers
-from .scoring import JSON, Answer, Scoring
+from .scoring import JSON, Answer, Exchange, Scoring
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+Answering = Callable[[Exchange, Headers, bytes], Answer]
 
 _METRICS: Final = b"text/plain; version=1.0.0; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a request may be, in bytes and events, and how many may wait for each other."""
+
+    body_bytes: int
+    batch_bytes: int
+    batch_events: int
+    crowd: Crowd
 
 
 class App:
     """The scorer as an ASGI application. It has no lifespan: the process that serves it starts and ends the log."""
 
-    def __init__(self, scoring: Scoring, *, max_body_bytes: int) -> None:
-        self._scoring, self._max_body_bytes = scoring, max_body_bytes
+    def __init__(self, scoring: Scoring, limits: Limits) -> None:
+        self._scoring, self._limits = scoring, limits
         self._openapi = openapi.document(scoring.scorer.tag, scoring.scorer.policy)
-        self._pages: dict[str, Callable[[], Answer]] = {
-            "/livez": lambda: Answer(HTTPStatus.OK, JSON, b'{"status":"live"}', ""),
-            "/readyz": self._readiness,
-            "/metrics": lambda: Answer(HTTPStatus.OK, _METRICS, self._scoring.metrics.exposition(), ""),
-            "/openapi.json": lambda: Answer(HTTPStatus.OK, JSON, self._openapi, ""),
+        self._routes: dict[str, tuple[str, Handler]] = {
+            "/score": ("POST", self._score),
+            "/score/batch": ("POST", self._score_batch),
+            "/livez": ("GET", _page(lambda: Answer(HTTPStatus.OK, JSON, b'{"status":"live"}', ""))),
+            "/readyz": ("GET", _page(self._readiness)),
+            "/metrics": ("GET", _page(lambda: Answer(HTTPStatus.OK, _METRICS, scoring.metrics.exposition(), ""))),
+            "/openapi.json": ("GET", _page(lambda: Answer(HTTPStatus.OK, JSON, self._openapi, ""))),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,32 +54,42 @@ class App:
         if scope["type"] != "http":
             raise RuntimeError(f"this app answers HTTP only, not {scope['type']}")
         path, method = scope["path"], scope["method"]
-        page = self._pages.get(path)
-        if path == "/score" and method == "POST":
-            await self._score(scope, receive, send)
-        elif page is not None and method == "GET":
-            await _send(send, page())
-        elif page is not None or path == "/score":
-            right = "POST" if page is None else "GET"
+        right, handler = self._routes.get(path, ("", None))
+        if handler is None:
+            await _send(send, self._scoring.problem(problems.not_found(path, self._routes)))
+        elif method != right:
             await _send(send, self._scoring.problem(problems.wrong_method(path, method, right)))
         else:
-            await _send(send, self._scoring.problem(problems.not_found(path, ("/score", *self._pages))))
+            await handler(scope, receive, send)
 
     async def _score(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Score, answer, then leave a row: of a refused request too, so that what was sent can be counted."""
-        scoring, headers = self._scoring, Headers(scope["headers"])
+        def answer(exchange: Exchange, headers: Headers, content: bytes) -> Answer:
+            return self._scoring.answer(exchange, headers, scope["query_string"], content)
+
+        await self._exchange(scope, receive, send, self._limits.body_bytes, answer)
+
+    async def _score_batch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        def answer(exchange: Exchange, headers: Headers, content: bytes) -> Answer:
+            most = self._limits.batch_events
+            return self._scoring.answer_batch(exchange, headers, scope["query_string"], content, most)
+
+        await self._exchange(scope, receive, send, self._limits.batch_bytes, answer)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send, most_bytes: int, answer: Answering) -> None:
+        """Answer, then leave the rows: of a refused request too, so that what was sent can be counted."""
+        scoring, crowd, headers = self._scoring, self._limits.crowd, Headers(scope["headers"])
         exchange = scoring.begin(headers)
         try:
-            content = await requests.body(headers, receive, self._max_body_bytes)
-            answer = scoring.answer(exchange, headers, scope["query_string"], content)
+            crowd.admit()
+            with crowd.waiting():
+                content = await requests.body(headers, receive, most_bytes)
+            given = answer(exchange, headers, content)
         except Refused as refused:
-            answer = scoring.refuse(exchange, refused.problem)
+            given = scoring.refuse(exchange, refused.problem)
         except requests.ClientLeftError:
-            exchange.row.refuse(requests.CLIENT_LEFT)
-            scoring.record(exchange)
-            return
+            given = scoring.refuse(exchange, problems.client_left())
         try:
-            await _send(send, answer)
+            await _send(send, given)
         finally:
             scoring.record(exchange)
 
@@ -73,6 +99,13 @@ class App:
         if self._scoring.metrics.ready:
             return Answer(HTTPStatus.OK, JSON, f'{{"status":"ready","model_version":"{tag}"}}'.encode(), "")
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, JSON, b'{"status":"draining"}', "")
+
+
+def _page(answer: Callable[[], Answer]) -> Handler:
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI handler
+        await _send(send, answer())
+
+    return handle
 
 
 async def _send(send: Send, answer: Answer) -> None:

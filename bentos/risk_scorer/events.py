@@ -37,11 +37,13 @@ Channel = Literal["in_store", "online", "in_app", "phone", "recurring", "transfe
 class Feature:
     """Marks a field of `Event` as an input of the model.
 
-    `watch` says whether drift is measured on it. A field that is a function of the clock is not watched: any
-    window shorter than its period would seem to have drifted.
+    `words` name it in a reason, after "The"; by default its name does. `watch` says whether drift is measured on it: a
+    field that is a function of the clock is not watched, because any window shorter than its period would seem to
+    have drifted.
     """
 
     unit: str
+    words: str = ""
     watch: bool = True
 
 
@@ -58,22 +60,22 @@ class Event(BaseModel):
         },
     )
 
-    amount: Annotated[float | None, Feature("account currency")] = Field(
+    amount: Annotated[float | None, Feature("account currency", "amount of the payment")] = Field(
         ge=0, le=1e9, description="Amount of the payment, in the account's currency."
     )
-    hour: Annotated[int | None, Feature("hour of day", watch=False)] = Field(
+    hour: Annotated[int | None, Feature("hour of day", "hour of the day", watch=False)] = Field(
         ge=0, le=23, description="Local hour of day at which the event happened."
     )
-    device_risk: Annotated[int | None, Feature("level")] = Field(
+    device_risk: Annotated[int | None, Feature("level", "risk level of the device")] = Field(
         ge=0, le=2, description="Risk level of the device: 0 known, 1 new, 2 suspicious."
     )
-    velocity_5m: Annotated[int | None, Feature("events")] = Field(
+    velocity_5m: Annotated[int | None, Feature("events", "number of events in the last five minutes")] = Field(
         ge=0, le=1_000_000, description="Events of the same entity in the five minutes before this one."
     )
-    account_age_days: Annotated[float | None, Feature("days")] = Field(
+    account_age_days: Annotated[float | None, Feature("days", "age of the account in days")] = Field(
         default=None, ge=0, le=100_000, description="Days since the entity's account was opened."
     )
-    channel: Annotated[Channel | None, Feature("channel")] = Field(
+    channel: Annotated[Channel | None, Feature("channel", "channel of the payment")] = Field(
         default=None, description="How the payment was started."
     )
 
@@ -97,6 +99,7 @@ class FeatureField:
     name: str
     kind: Literal["number", "integer", "category"]
     unit: str
+    words: str
     description: str
     required: bool
     watch: bool
@@ -117,6 +120,7 @@ def _feature_fields(model: type[BaseModel]) -> tuple[FeatureField, ...]:
                 name=name,
                 kind="category" if categories else "integer" if number is int else "number",
                 unit=mark.unit,
+                words=mark.words or name.replace("_", " "),
                 description=info.description or "",
                 required=info.is_required(),
                 watch=mark.watch,

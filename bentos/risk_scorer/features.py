@@ -22,9 +22,10 @@ _CODES: Final = {
     if field.kind == "category"
 }
 _NAMES: Final = tuple(field.name for field in FEATURES)
-_DERIVED: Final = ("amount_x_velocity",)
+DERIVED: Final = {"amount_x_velocity": ("amount", "velocity_5m")}
+"""The columns that are no field themselves, in order, each with the fields that it is made of."""
 
-COLUMNS: Final = _NAMES + _DERIVED
+COLUMNS: Final = (*_NAMES, *DERIVED)
 """Names of the matrix's columns, in order."""
 
 CATEGORICAL: Final = tuple(_CODES)
@@ -32,7 +33,7 @@ CATEGORICAL: Final = tuple(_CODES)
 
 
 def derived(field: Mapping[str, Number]) -> list[Number]:
-    """The columns that are no field themselves, in the order of their names above. A missing input stays missing."""
+    """The columns of `DERIVED`, in its order. A missing input stays missing."""
     return [field["amount"] * field["velocity_5m"]]
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from . import problems, requests
+from .app import Limits
 from .problems import Refused
 from .requests import Headers
 from .scoring import Answer, Scoring
@@ -39,7 +40,7 @@ class LeanProtocol(HttpToolsProtocol):
     """Uvicorn's HTTP protocol with the lean lane in front of it. `lean`: the request under way is in the lane."""
 
     scoring: ClassVar[Scoring]
-    max_body_bytes: ClassVar[int]
+    limits: ClassVar[Limits]
 
     lean = False
     content = b""
@@ -77,10 +78,11 @@ class LeanProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self.lean = False
-        scoring, headers = self.scoring, Headers(self.headers)
+        scoring, limits, headers = self.scoring, self.limits, Headers(self.headers)
         exchange = scoring.begin(headers)
         try:
-            requests.refuse_body(headers, len(self.content), self.max_body_bytes)
+            limits.crowd.admit()
+            requests.refuse_body(headers, len(self.content), limits.body_bytes)
             answer = scoring.answer(exchange, headers, self.url.partition(b"?")[2], self.content)
         except Refused as refused:
             answer = scoring.refuse(exchange, refused.problem)
@@ -113,9 +115,9 @@ class LeanProtocol(HttpToolsProtocol):
             super().on_body(self.content)
 
 
-def lean_protocol(scoring: Scoring, max_body_bytes: int) -> type[LeanProtocol]:
+def lean_protocol(scoring: Scoring, limits: Limits) -> type[LeanProtocol]:
     """The protocol class for one scorer."""
-    return type("BoundLeanProtocol", (LeanProtocol,), {"scoring": scoring, "max_body_bytes": max_body_bytes})
+    return type("BoundLeanProtocol", (LeanProtocol,), {"scoring": scoring, "limits": limits})
 
 
 def _bytes(answer: Answer) -> bytes:

@@ -15,6 +15,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from .events import FEATURES, Event
+
+_FEATURES: Final = tuple(field.name for field in FEATURES)
+
 LATENCY_EDGES: Final = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0)
 """Seconds; fine from 1 to 100 ms, because 100 ms is the objective."""
 
@@ -40,12 +44,16 @@ class Histogram:
 
 
 class LogCounts:
-    """What became of the rows of the prediction log. queued = written + spooled + dropped + those that still wait."""
+    """What became of the rows of the prediction log.
 
-    STATES: Final = ("queued", "written", "spooled", "replayed", "dropped")
+    queued = written + spooled + dropped + those that still wait. Of the spooled ones, this process's and those that it
+    found, replayed are in the store and rejected are rows that the store can't hold.
+    """
+
+    STATES: Final = ("queued", "written", "spooled", "replayed", "rejected", "dropped")
 
     def __init__(self) -> None:
-        self.queued = self.written = self.spooled = self.replayed = self.dropped = 0
+        self.queued = self.written = self.spooled = self.replayed = self.rejected = self.dropped = 0
 
 
 class ScorerMetrics(Collector):
@@ -62,6 +70,22 @@ class ScorerMetrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
+
+    def request(self, status: int, seconds: float) -> None:
+        """Count a request by its status, and how long it took."""
+        self.statuses[status] += 1
+        self.latency.add(seconds)
+
+    def answer(self, score: float, decision: str) -> None:
+        """Count an event that was scored."""
+        self.scores.add(score)
+        self.decisions[decision] += 1
+
+    def count_missing(self, event: Event) -> None:
+        """Count the features of an event that are not known."""
+        for name in _FEATURES:
+            if getattr(event, name) is None:
+                self.missing[name] += 1
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

@@ -52,6 +52,8 @@ _MAKE_REPLAY: Final = (
 _COPY_REPLAY: Final = f"COPY replay ({_NAMES}) FROM STDIN"
 _REPLAY: Final = f"INSERT INTO predictions ({_NAMES}) SELECT {_NAMES} FROM replay ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 
+_NULL: Final = r"\N"
+
 _GRACE: Final = 2.0
 """Seconds that `close` gives the writer beyond its deadline, to put the rest on disk."""
 
@@ -62,13 +64,17 @@ Write = Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]]
 
 @dataclass(slots=True)
 class Row:
-    """One request as it will stand in the store. What is None was not known, or belongs to a refused request."""
+    """One event as it will stand in the store. What is None was not known, or belongs to a refused request.
+
+    No value can hold a tab, a line break or a backslash: ids and tag are pattern-checked, `fields` is JSON of numbers
+    and of categories. So a row is a line of COPY's text format without any escaping.
+    """
 
     request_id: str
     event_id: str
     tag: str
     scored_at: datetime
-    status: int
+    status: int = 200
     entity_id: str | None = None
     occurred_at: datetime | None = None
     fields: str | None = None
@@ -84,29 +90,18 @@ class Row:
 
     def line(self) -> bytes:
         """The row as a line of PostgreSQL's COPY text format."""
-        values = (
-            self.request_id,
-            self.event_id,
-            self.entity_id,
-            self.tag,
-            self.occurred_at and self.occurred_at.isoformat(),
-            self.scored_at.isoformat(),
-            self.status,
-            self.fields,
-            None if self.score is None else repr(self.score),
-            self.decision,
-            self.latency_us,
-        )
-        return ("\t".join(_escaped(value) for value in values) + "\n").encode()
-
-
-def _escaped(value: object) -> str:
-    if value is None:
-        return r"\N"
-    text = str(value)
-    if "\\" in text or "\t" in text or "\n" in text or "\r" in text:
-        return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
-    return text
+        scored_at = self.scored_at.isoformat()
+        if self.score is None:
+            empty = f"{_NULL}\t{_NULL}\t{_NULL}"
+            return (
+                f"{self.request_id}\t{self.event_id}\t{_NULL}\t{self.tag}\t{_NULL}\t{scored_at}\t{self.status}\t"
+                f"{empty}\t{self.latency_us}\n"
+            ).encode()
+        occurred_at = scored_at if self.occurred_at is self.scored_at else str(self.occurred_at)
+        return (
+            f"{self.request_id}\t{self.event_id}\t{self.entity_id or _NULL}\t{self.tag}\t{occurred_at}\t{scored_at}\t"
+            f"{self.status}\t{self.fields}\t{self.score!r}\t{self.decision}\t{self.latency_us}\n"
+        ).encode()
 
 
 class _Turn(Enum):
@@ -172,7 +167,7 @@ class PredictionLog:
             self._spool_queue()
             return _Turn.AWAY
         batch = self._batch()
-        if batch and not await self._committed(_copy(batch)):
+        if batch and await self._problem(_copy(batch)):
             self._keep(batch)
             self._spool_queue()
             return _Turn.AWAY
@@ -180,18 +175,35 @@ class PredictionLog:
         return _Turn.MORE if len(self._spool) or len(batch) == self._settings.log_batch_rows else _Turn.IDLE
 
     async def _replay_oldest(self) -> bool:
-        """Whether the spool's oldest part, if there is one, is in the store now."""
+        """Whether the spool's oldest part, if there is one, is dealt with now."""
         if not len(self._spool):
             return True
         lines = self._spool.oldest()
-        if not await self._committed(_replay(lines)):
-            return False
+        problem = await self._problem(_replay(lines))
+        if isinstance(problem, psycopg.DataError):
+            return await self._replay_singly(lines)
+        if problem is None:
+            self.counts.replayed += len(lines)
+            self._spool.remove_oldest()
+        return problem is None
+
+    async def _replay_singly(self, lines: list[bytes]) -> bool:
+        """Replay a part in which some row can't be stored, so that it does not hold up the others for ever."""
+        rejected = 0
+        for line in lines:
+            problem = await self._problem(_replay([line]))
+            if isinstance(problem, psycopg.DataError):
+                rejected += 1
+            elif problem is not None:
+                return False
+        _log.error("prediction_log.rejected rows=%d: the store can't hold them", rejected)
+        self.counts.replayed += len(lines) - rejected
+        self.counts.rejected += rejected
         self._spool.remove_oldest()
-        self.counts.replayed += len(lines)
         return True
 
-    async def _committed(self, write: Write) -> bool:
-        """Whether a write was committed. Any failure closes the connection; the next write opens another."""
+    async def _problem(self, write: Write) -> Exception | None:
+        """What kept a write from being committed, or None. A failure closes the connection: the next opens another."""
         seconds = min(self._settings.log_timeout_seconds, max(self._deadline - time.monotonic(), 0))
         try:
             async with asyncio.timeout(seconds):
@@ -202,8 +214,8 @@ class PredictionLog:
             state = getattr(error, "sqlstate", None)
             _log.warning("prediction_log.failed error=%s sqlstate=%s", type(error).__name__, state)
             await self._disconnect()
-            return False
-        return True
+            return error
+        return None
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -18,7 +18,7 @@ _SHOWN: Final = 40
 class Problem:
     """A refused request. `name` ends the problem's type URI; `errors` has a (field, problem) pair for each mistake."""
 
-    status: HTTPStatus
+    status: int
     name: str
     title: str
     detail: str
@@ -82,6 +82,25 @@ def too_large(most: int) -> Problem:
         "The body is too large for an event",
         f"at most {most} bytes are read",
         headers=(CLOSE,),
+    )
+
+
+def client_left() -> Problem:
+    """499, as nginx has it: the client left before its request was whole.
+
+    Nobody reads this answer. It is given because a middleware that waits for one would wait for ever.
+    """
+    return Problem(499, "client-left", "The client left", "the connection ended before the request was whole")
+
+
+def crowded(most: int) -> Problem:
+    """503: too many requests wait for each other."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "crowded",
+        "Too many requests at once",
+        f"more than {most} wait to be answered here; try again in a second",
+        headers=((b"retry-after", b"1"),),
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from . import identity
-from .app import App
+from .access_log import AccessLog
+from .app import App, Limits
+from .crowd import Crowd
 from .errors import LockError, ModelError, PortError
 from .lean_protocol import lean_protocol, supports
 from .metrics import LogCounts, ScorerMetrics
@@ -29,11 +32,14 @@ class Process:
 
     app: App
     scoring: Scoring
+    limits: Limits
     log: PredictionLog | None
+    access_log: AccessLog
     settings: Settings
 
     def start(self) -> None:
         """Begin to take requests."""
+        self.access_log.start()
         if self.log is not None:
             self.log.start()
         self.scoring.metrics.ready = True
@@ -41,6 +47,7 @@ class Process:
     def stop(self) -> None:
         """Empty the log. Called when no request is open any more."""
         self.scoring.metrics.ready = False
+        self.access_log.close()
         if self.log is not None:
             self.log.close(self.settings.drain_seconds)
 
@@ -52,8 +59,12 @@ def assemble(settings: Settings) -> Process:
     counts = LogCounts()
     metrics = ScorerMetrics(settings.role, scorer.tag, native=scorer.native, log=counts)
     log = PredictionLog(settings.log_dsn, settings, counts) if settings.log_dsn else None
-    scoring = Scoring(scorer, metrics, log=log)
-    return Process(App(scoring, max_body_bytes=settings.max_body_bytes), scoring, log, settings)
+    access_log = AccessLog(settings.access_log, settings.role, sys.stdout.buffer)
+    scoring = Scoring(scorer, metrics, log=log, access_log=access_log if settings.access_log != "none" else None)
+    limits = Limits(
+        settings.max_body_bytes, settings.max_batch_bytes, settings.max_batch_events, Crowd(settings.concurrency())
+    )
+    return Process(App(scoring, limits), scoring, limits, log, access_log, settings)
 
 
 def check_lock(settings: Settings) -> None:
@@ -101,7 +112,7 @@ def serve(settings: Settings) -> None:
 def _protocol(process: Process) -> type[asyncio.Protocol]:
     """The lean lane where this uvicorn has what it builds on, else uvicorn's own protocol."""
     if process.settings.lean and supports(HttpToolsProtocol):
-        return lean_protocol(process.scoring, process.settings.max_body_bytes)
+        return lean_protocol(process.scoring, process.limits)
     return HttpToolsProtocol
 
 

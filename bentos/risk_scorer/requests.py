@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from . import problems
 from .events import FEATURES, PSEUDONYM_PATTERN, Event, time_problem
@@ -16,9 +16,7 @@ from .features import row as feature_row
 from .problems import Refused
 
 Headers = dict[bytes, bytes]
-
-CLIENT_LEFT: Final = 499
-"""The status of a request whose client left before it was read: nobody got an answer (a convention, no HTTP status)."""
+Content = TypeVar("Content", bound=BaseModel)
 
 _PSEUDONYM: Final = re.compile(PSEUDONYM_PATTERN)
 _LONGEST_ID: Final = 64
@@ -64,23 +62,65 @@ def refuse_body(headers: Headers, length: int, most: int) -> None:
         raise Refused(problems.too_large(most))
 
 
+class Batch(BaseModel):
+    """A body with many events."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    events: tuple[Event, ...] = Field(min_length=1, description="The events, at least one; each as for /score.")
+
+
 def read(content: bytes, headers: Headers, now: datetime) -> Read:
     """The event of a body, validated. Raises Refused: 400 for broken JSON, 422 with every field's problem."""
-    try:
-        event = Event.model_validate_json(content)
-    except ValidationError as error:
-        raise Refused(problems.from_validation(error)) from None
-    _refuse_duplicates(content, event)
-    header = headers.get(b"x-entity-id")
-    entity_id = event.entity_id if header is None else header.decode("latin-1")
-    if wrong := tuple(_contradictions(event, entity_id, now)):
+    event = _validated(Event, content)
+    _refuse_duplicates(content, (event,))
+    entity_id, header = _entity(event, headers)
+    if wrong := tuple(_contradictions(event, entity_id, header, now)):
         raise Refused(problems.invalid_event(wrong))
     return Read(event, feature_row(event), entity_id)
 
 
-def _contradictions(event: Event, entity_id: str | None, now: datetime) -> Iterator[tuple[str, str]]:
+def read_batch(content: bytes, headers: Headers, now: datetime, most: int) -> list[Read]:
+    """The events of a body, in order. Raises Refused as `read` does; a problem's field begins with events.NUMBER."""
+    events = _validated(Batch, content).events
+    if len(events) > most:
+        raise Refused(problems.invalid_event((("events", f"has {len(events)}; at most {most} are taken at once"),)))
+    _refuse_duplicates(content, events, outer_keys=1)
+    wrong: list[tuple[str, str]] = []
+    reads = []
+    seen: set[str] = set()
+    for number, event in enumerate(events):
+        entity_id, header = _entity(event, headers)
+        found = [*_contradictions(event, entity_id, header, now)]
+        if event.event_id is not None and event.event_id in seen:
+            found.append(("event_id", "stands in this batch already: an event is scored once a request"))
+        seen.add(event.event_id or "")
+        wrong += [(f"events.{number}.{field}", problem) for field, problem in found]
+        reads.append(Read(event, feature_row(event), entity_id))
+    if wrong:
+        raise Refused(problems.invalid_event(tuple(wrong)))
+    return reads
+
+
+def _validated(model: type[Content], content: bytes) -> Content:
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise Refused(problems.from_validation(error)) from None
+
+
+def _entity(event: Event, headers: Headers) -> tuple[str | None, str | None]:
+    """The entity that a request is counted for, and what its header says."""
+    given = headers.get(b"x-entity-id")
+    header = None if given is None else given.decode("latin-1")
+    return (event.entity_id if header is None else header), header
+
+
+def _contradictions(
+    event: Event, entity_id: str | None, header: str | None, now: datetime
+) -> Iterator[tuple[str, str]]:
     """What is wrong with a valid event beside its header and the clock, as (field, problem) pairs."""
-    if entity_id is not None and not (len(entity_id) <= _LONGEST_ID and _PSEUDONYM.fullmatch(entity_id)):
+    if header is not None and not (len(header) <= _LONGEST_ID and _PSEUDONYM.fullmatch(header)):
         yield "header x-entity-id", "must be a pseudonym as entity_id in /openapi.json"
     elif event.entity_id is not None and event.entity_id != entity_id:
         yield "entity_id", "differs from the header x-entity-id: leave it out, or make them equal"
@@ -98,16 +138,21 @@ def wants_reasons(query: bytes) -> bool:
     raise Refused(problems.invalid_event((("query", "takes explain=true or explain=false, and nothing else"),)))
 
 
-def _refuse_duplicates(content: bytes, event: Event) -> None:
+def _refuse_duplicates(content: bytes, events: Sequence[Event], outer_keys: int = 0) -> None:
     """Refuse an object that says a key twice, where parsers differ in which one counts.
 
     A valid event has two quotes for each key and two for each string, and no value in which one could hide: only when
     there are more is the body parsed again.
     """
-    given = event.model_fields_set
-    strings = sum(1 for name in _STRINGS & given if getattr(event, name) is not None)
-    if content.count(b'"') != 2 * (len(given) + strings):
-        keys = json.loads(content, object_pairs_hook=lambda pairs: [key for key, _ in pairs])
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        if twice:
-            raise Refused(problems.invalid_json(f"said more than once: {', '.join(twice)}"))
+    quoted = outer_keys
+    for event in events:
+        given = event.model_fields_set
+        quoted += len(given) + sum(1 for name in _STRINGS & given if getattr(event, name) is not None)
+    if content.count(b'"') != 2 * quoted:
+        json.loads(content, object_pairs_hook=_refuse_said_twice)
+
+
+def _refuse_said_twice(pairs: list[tuple[str, Any]]) -> None:
+    keys = [key for key, _ in pairs]
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+        raise Refused(problems.invalid_json(f"said more than once: {', '.join(twice)}"))

@@ -40,11 +40,9 @@ class Scorer:
         """Probabilities, shape (n,), for a matrix of shape (n, len(COLUMNS)): each what `score_row` says of its row."""
         return self.calibration.many(self.booster.raw_matrix(matrix))
 
-    def reasons(self, row: list[float], most: int = 3) -> list[tuple[str, float]]:
-        """The columns that raised the score the most, with their TreeSHAP contributions in log-odds, largest first."""
-        effects = zip(COLUMNS, self.booster.contributions(row), strict=False)
-        raised = sorted(((effect, column) for column, effect in effects if effect > 0), reverse=True)
-        return [(column, effect) for effect, column in raised[:most]]
+    def contributions(self, row: list[float]) -> dict[str, float]:
+        """How much each column moved the raw output from its average, in log-odds (TreeSHAP)."""
+        return dict(zip(COLUMNS, self.booster.contributions(row), strict=False))
 
 
 def load(model_dir: Path, tag: str) -> Scorer:

@@ -1,10 +1,11 @@
-"""The path of one request, from its bytes to its answer and its row: nothing in it waits.
+"""The path of a request, from its bytes to its answer and its rows: nothing in it waits.
 
-The ASGI app and the lean protocol differ only in how bytes come and go; both call `begin`, then `answer` or `refuse`,
-write what they got, and then `record`: what a client sees never depends on the log.
+The ASGI app and the lean protocol differ only in how bytes come and go; both call `begin`, then `answer`,
+`answer_batch` or `refuse`, write what they got, and then `record`: what a client sees never depends on the log.
 """
 
 import itertools
+import json
 import logging
 import re
 import secrets
@@ -15,11 +16,15 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Protocol
 
+import numpy as np
+
 from . import problems, requests
+from .access_log import AccessLog
 from .events import FEATURES
 from .metrics import ScorerMetrics
 from .prediction_log import Row
 from .problems import Problem, Refused
+from .reasons import reasons
 from .requests import Headers, Read
 from .scorer import Scorer
 
@@ -41,10 +46,17 @@ class Log(Protocol):
 
 @dataclass(slots=True)
 class Exchange:
-    """A request under way: its row so far, and when it began by the monotonic clock, in seconds."""
+    """A request under way: its rows so far (one, or one for each event of a batch), and when it began.
 
-    row: Row
+    `began` is seconds of the monotonic clock.
+    """
+
+    rows: list[Row]
     began: float
+
+    @property
+    def row(self) -> Row:
+        return self.rows[0]
 
 
 @dataclass(slots=True)
@@ -59,7 +71,7 @@ class Answer:
 
 
 class Scoring:
-    """Answers requests with a scorer, counts them, and leaves a row for each.
+    """Answers requests with a scorer, counts them, and leaves their rows.
 
     `now` and `ticks` are the clock: UTC time, and a monotonic one in seconds.
     """
@@ -70,25 +82,54 @@ class Scoring:
         metrics: ScorerMetrics,
         *,
         log: Log | None = None,
+        access_log: AccessLog | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         ticks: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.scorer, self.metrics = scorer, metrics
-        self._rows, self._now, self._ticks = log, now, ticks
+        self._rows, self._access_log, self._now, self._ticks = log, access_log, now, ticks
         self._ids = _made_up_ids()
 
     def begin(self, headers: Headers) -> Exchange:
         """A request has come. Its id is the gateway's x-request-id, which a mirrored copy shares."""
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else next(self._ids)
-        row = Row(request_id, event_id=request_id, tag=self.scorer.tag, scored_at=self._now(), status=HTTPStatus.OK)
-        return Exchange(row, self._ticks())
+        return Exchange([Row(request_id, request_id, self.scorer.tag, self._now())], self._ticks())
 
     def answer(self, exchange: Exchange, headers: Headers, query: bytes, content: bytes) -> Answer:
         """The score of a body, or the problem with it. Never raises: a fault of ours is a 500 with a row."""
-        try:
+        row = exchange.row
+
+        def scored() -> str:
             explain = requests.wants_reasons(query)
-            body = self._scored(requests.read(content, headers, exchange.row.scored_at), exchange.row, explain=explain)
+            read = requests.read(content, headers, row.scored_at)
+            return self._result(read, row, self.scorer.score_row(read.row), explain=explain, request_id=row.request_id)
+
+        return self._answered(exchange, scored)
+
+    def answer_batch(
+        self, exchange: Exchange, headers: Headers, query: bytes, content: bytes, most_events: int
+    ) -> Answer:
+        """The scores of a body with many events, in their order, or the problems with it: all are scored, or none."""
+        first = exchange.row
+
+        def scored() -> str:
+            explain = requests.wants_reasons(query)
+            reads = requests.read_batch(content, headers, first.scored_at, most_events)
+            scores = self.scorer.score_matrix(np.array([read.row for read in reads])).tolist()
+            rows = [Row(first.request_id, "", first.tag, first.scored_at) for _ in reads]
+            results = ",".join(
+                self._result(read, row, score, explain=explain)
+                for read, row, score in zip(reads, rows, scores, strict=True)
+            )
+            exchange.rows = rows
+            return f'{{"request_id":"{first.request_id}","model_version":"{first.tag}","results":[{results}]}}'
+
+        return self._answered(exchange, scored)
+
+    def _answered(self, exchange: Exchange, scored: Callable[[], str]) -> Answer:
+        try:
+            body = scored().encode()
         except Refused as refused:
             return self.refuse(exchange, refused.problem)
         except Exception:  # noqa: BLE001 - whatever it was, its request gets an answer and a row
@@ -97,7 +138,7 @@ class Scoring:
         return Answer(HTTPStatus.OK, JSON, body, exchange.row.request_id)
 
     def refuse(self, exchange: Exchange, problem: Problem) -> Answer:
-        """The answer to a request that can't be scored; its row keeps the status and no value."""
+        """The answer to a request that can't be scored; its one row keeps the status and no value."""
         exchange.row.refuse(problem.status)
         request_id = exchange.row.request_id
         return Answer(problem.status, PROBLEM, problem.body(request_id), request_id, problem.headers)
@@ -108,39 +149,38 @@ class Scoring:
         return Answer(problem.status, PROBLEM, problem.body(request_id), request_id, problem.headers)
 
     def record(self, exchange: Exchange) -> None:
-        """Count a request whose answer is written, and leave its row."""
-        seconds, row, metrics = self._ticks() - exchange.began, exchange.row, self.metrics
-        row.latency_us = round(seconds * 1e6)
-        metrics.statuses[row.status] += 1
-        metrics.latency.add(seconds)
-        if row.score is not None and row.decision is not None:
-            metrics.scores.add(row.score)
-            metrics.decisions[row.decision] += 1
-        if self._rows is not None:
-            self._rows.append(row.line())
+        """Count a request whose answer is written, and leave its rows."""
+        seconds, metrics = self._ticks() - exchange.began, self.metrics
+        metrics.request(exchange.row.status, seconds)
+        latency_us = round(seconds * 1e6)
+        for row in exchange.rows:
+            row.latency_us = latency_us
+            if row.score is not None and row.decision is not None:
+                metrics.answer(row.score, row.decision)
+            if self._rows is not None:
+                self._rows.append(row.line())
+            if self._access_log is not None:
+                self._access_log.write(row)
 
-    def _scored(self, read: Read, row: Row, *, explain: bool) -> bytes:
-        """The answer's bytes. Ids are pattern-checked and numbers finite, so nothing in it needs escaping."""
-        scorer, event = self.scorer, read.event
-        score = scorer.score_row(read.row)
-        decision = scorer.policy.decide(score)
+    def _result(self, read: Read, row: Row, score: float, *, explain: bool, request_id: str = "") -> str:
+        """One event's part of an answer. Ids are pattern-checked and numbers finite, so nothing needs escaping."""
+        event, decision = read.event, self.scorer.policy.decide(score)
         row.event_id = event.event_id or next(self._ids)
         row.entity_id = read.entity_id
         row.occurred_at = event.occurred_at or row.scored_at
         row.fields = event.model_dump_json(include=_NAMES, exclude_none=True)
         row.score, row.decision = score, decision
-        reasons = f',"reasons":[{_reasons(scorer, read.row)}]' if explain else ""
-        return (
-            f'{{"event_id":"{row.event_id}","request_id":"{row.request_id}","score":{score!r},'
-            f'"decision":"{decision}","model_version":"{scorer.tag}"{reasons}}}'
-        ).encode()
+        self.metrics.count_missing(event)
+        ids = f'"event_id":"{row.event_id}",' + (f'"request_id":"{request_id}",' if request_id else "")
+        version = f',"model_version":"{row.tag}"' if request_id else ""
+        return f'{{{ids}"score":{score!r},"decision":"{decision}"{version}{self._why(read) if explain else ""}}}'
+
+    def _why(self, read: Read) -> str:
+        found = reasons(read.event, self.scorer.contributions(read.row))
+        return f',"reasons":{json.dumps([reason.model_dump() for reason in found])}'
 
 
 def _made_up_ids() -> Iterator[str]:
     """Ids that no other process makes: a random prefix and a counter, a tenth of the price of a UUID."""
     prefix = "v" + secrets.token_hex(8)
     return (f"{prefix}-{number:x}" for number in itertools.count())
-
-
-def _reasons(scorer: Scorer, row: list[float]) -> str:
-    return ",".join(f'{{"feature":"{column}","effect":{effect!r}}}' for column, effect in scorer.reasons(row))

@@ -52,12 +52,56 @@ def test_the_entity_may_stand_in_header_and_body_when_they_agree(server) -> None
     assert score(server, {**PLAIN, "entity_id": "e-1"}).status_code == 200
 
 
-def test_reasons_come_when_they_are_asked_for(server) -> None:
+def test_reasons_come_when_they_are_asked_for_in_words(server) -> None:
     reasons = score(server, query="?explain=true").json()["reasons"]
     effects = [reason["effect"] for reason in reasons]
-    assert reasons
+    assert 1 <= len(reasons) <= 4
     assert effects == sorted(effects, reverse=True)
+    assert all(reason["text"].startswith("The ") and reason["text"].endswith(" the risk.") for reason in reasons)
     assert "reasons" not in score(server, query="?explain=false").json()
+
+
+def batch(server, events: object, headers: dict[str, str] | None = None, query: str = "") -> httpx.Response:
+    content = json.dumps({"events": events}).encode()
+    return server.client.post(f"/score/batch{query}", content=content, headers={**JSON, **(headers or {})})
+
+
+def test_a_batch_is_scored_in_its_order_with_the_scores_of_single_events(server) -> None:
+    events = [{**PLAIN, "event_id": f"e-{hour}", "hour": hour} for hour in range(24)]
+    content = batch(server, events).json()
+    assert list(content) == ["request_id", "model_version", "results"]
+    assert [result["event_id"] for result in content["results"]] == [event["event_id"] for event in events]
+    assert [result["score"] for result in content["results"]] == [score(server, e).json()["score"] for e in events]
+
+
+def test_a_batch_gives_reasons_for_each_event(server) -> None:
+    results = batch(server, [PLAIN, PLAIN], query="?explain=true").json()["results"]
+    assert all(result["reasons"] for result in results)
+
+
+def test_a_batch_names_the_event_and_the_field_that_is_wrong(server) -> None:
+    wrong = [PLAIN, {**PLAIN, "hour": 24}, {**PLAIN, "occurred_at": LONG_AGO}]
+    assert error_fields(expect_problem(batch(server, wrong[:2]), 422)) == ["events.1.hour"]
+    assert error_fields(expect_problem(batch(server, [PLAIN, wrong[2]]), 422)) == ["events.1.occurred_at"]
+
+
+def test_an_event_stands_in_a_batch_once(server) -> None:
+    twice = [{**PLAIN, "event_id": "e"}, {**PLAIN, "event_id": "e"}]
+    assert error_fields(expect_problem(batch(server, twice), 422)) == ["events.1.event_id"]
+
+
+@pytest.mark.parametrize("events", [[], None, PLAIN, [PLAIN] * 201])
+def test_a_batch_without_events_or_with_too_many_is_refused(server, events: object) -> None:
+    assert error_fields(expect_problem(batch(server, events), 422)) == ["events"]
+
+
+def test_a_key_said_twice_in_a_batch_is_refused(server) -> None:
+    body = b'{"events": [{"amount": 1, "amount": 2, "hour": 1, "device_risk": 1, "velocity_5m": 1}]}'
+    expect_problem(server.client.post("/score/batch", content=body, headers=JSON), 400)
+
+
+def error_fields(problem: dict[str, object]) -> list[str]:
+    return [error["field"] for error in problem["errors"]]
 
 
 LONG_AGO = (datetime.now(UTC) - timedelta(days=31)).isoformat()
@@ -189,6 +233,10 @@ def test_the_openapi_document_describes_what_is_answered(server) -> None:
     assert document["info"]["version"] == server.tag
     assert set(schemas["Event"]["required"]) == set(PLAIN)
     assert set(score(server).json()) == set(schemas["Answer"]["required"])
+    example = document["paths"]["/score/batch"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    answers = server.client.post("/score/batch", json=example).json()
+    assert set(answers) == set(schemas["Answers"]["required"])
+    assert set(answers["results"][0]) == set(schemas["Answers"]["properties"]["results"]["items"]["required"])
     refusal = expect_problem(score(server, {}), 422)
     assert set(refusal) == set(schemas["Problem"]["required"])
 

@@ -90,13 +90,14 @@ def test_a_refused_request_is_a_row_without_values(database, tmp_path: Path) -> 
     assert found == ("r", None, None, 422, None, None, None)
 
 
-def test_an_odd_value_survives_the_copy_format(database, tmp_path: Path) -> None:
-    odd = "back\\slash\ttab\nnewline\rreturn \\N"
-    row = Row(request_id="r", event_id=odd, tag="t", scored_at=NOW, status=200)
+def test_a_row_that_the_store_cannot_hold_does_not_keep_the_others_out(database, tmp_path: Path) -> None:
+    """None such is known; a spool that can't be emptied would be worse than the one row."""
+    Spool(tmp_path, 10_000_000).add([line(1), b"no row at all\n", line(2)])
     with running(database.dsn("stable"), settings(tmp_path)) as log:
-        log.append(row.line())
-    with psycopg.connect(database.owner) as connection:
-        assert connection.execute("select event_id, entity_id from predictions").fetchone() == (odd, None)
+        wait_for(lambda: log.counts.rejected == 1)
+        log.append(line(3))
+    assert stored(database) == ["r-1", "r-2", "r-3"]
+    assert not list(tmp_path.glob("*.rows"))
 
 
 def test_rows_wait_in_the_spool_until_the_database_takes_them(database, tmp_path: Path) -> None:

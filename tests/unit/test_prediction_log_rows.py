@@ -1,0 +1,52 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bentos.risk_scorer import requests
+from bentos.risk_scorer.events import FEATURES, Event
+from bentos.risk_scorer.prediction_log import COLUMNS, Row
+from bentos.risk_scorer.problems import Refused
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+PLAIN = b'"amount":1,"hour":1,"device_risk":1,"velocity_5m":1'
+texts = st.text(max_size=70) | st.from_regex(r"[a-z0-9]{1,20}[\t\n\\]?")
+
+
+@given(texts, texts)
+def test_no_id_that_is_taken_can_break_a_row(event_id: str, entity_id: str) -> None:
+    """Rows are lines of COPY's text format without escaping, so that no id may hold what would need it."""
+    try:
+        event = Event(amount=1, hour=1, device_risk=1, velocity_5m=1, event_id=event_id)
+        header = {b"x-entity-id": entity_id.encode("latin-1", "replace")}
+        read = requests.read(b"{" + PLAIN + b"}", header, NOW)
+    except (ValidationError, Refused):
+        return
+    row = Row("r", event.event_id or "", "t", NOW, entity_id=read.entity_id, occurred_at=NOW, fields="{}", score=0.5)
+    line = row.line().decode()
+    assert len(line.split("\t")) == len(COLUMNS)
+    assert "\\" not in line
+    assert line.index("\n") == len(line) - 1
+
+
+def test_no_category_can_break_a_row() -> None:
+    assert not any(set(category) & set("\t\n\r\\") for field in FEATURES for category in field.categories)
+
+
+def test_a_refused_row_keeps_nothing_but_its_status() -> None:
+    row = Row("r", "e", "t", NOW, entity_id="x", occurred_at=NOW, fields="{}", score=0.5, decision="block")
+    row.refuse(422)
+    cells = row.line().decode().rstrip("\n").split("\t")
+    found = dict(zip(COLUMNS, cells, strict=True))
+    assert {name for name, cell in found.items() if cell != r"\N"} == {
+        *("request_id", "event_id", "tag", "scored_at", "status", "latency_us")
+    }
+    assert (found["event_id"], found["status"]) == ("r", "422")
+
+
+@pytest.mark.parametrize("header", [b"e-1\n", b"e-1\t", b"e\\1"])
+def test_an_entity_header_with_a_control_character_is_refused(header: bytes) -> None:
+    with pytest.raises(Refused):
+        requests.read(b"{" + PLAIN + b"}", {b"x-entity-id": header}, NOW)
