@@ -1,5 +1,6 @@
 """A trained model as a folder of files, written whole or not at all; the same model gives the same bytes."""
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -70,6 +71,7 @@ def _is_replaceable(path: Path) -> bool:
 
 def _texts(model: TrainedModel, lock_sha256: str) -> dict[str, str]:
     described = ModelFile(
+        booster_sha256=hashlib.sha256(model.booster_text.encode()).hexdigest(),
         columns=COLUMNS,
         calibration=model.calibration,
         self_test=model.self_test,

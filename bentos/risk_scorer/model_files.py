@@ -48,6 +48,7 @@ class ModelFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: int = Field(default=1, ge=1, le=1)
+    booster_sha256: str = Field(description="SHA-256 of model.txt: LightGBM's parser may crash on an altered file.")
     columns: tuple[str, ...]
     calibration: Calibration
     self_test: SelfTest

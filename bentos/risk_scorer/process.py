@@ -99,6 +99,7 @@ def serve(settings: Settings) -> None:
                 log_level="warning",
                 server_header=False,
                 date_header=False,
+                timeout_keep_alive=settings.keep_alive_seconds,
                 timeout_graceful_shutdown=round(settings.drain_seconds),
             )
         )

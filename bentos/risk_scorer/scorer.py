@@ -14,6 +14,7 @@ from .boosters import Booster, LibraryBooster, NativeBooster
 from .calibration import Calibration
 from .errors import ModelError, SelfTestError
 from .features import COLUMNS, NAN
+from .identity import file_sha256
 from .model_files import ModelFile, SelfTest
 from .policy import Policy
 from .reference import Reference
@@ -90,6 +91,8 @@ def _booster(path: Path, model: ModelFile) -> tuple[Booster, bool]:
     """The native booster when it passes the self-test, else the library's, and which of them it is."""
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
+    if file_sha256(path) != model.booster_sha256:
+        raise ModelError(f"{path}: not the file that model.json was written with; package the model again")
     ways: tuple[tuple[Callable[[Path], Booster], bool], ...] = ((NativeBooster, True), (LibraryBooster, False))
     problems = []
     for make, native in ways:

@@ -91,7 +91,10 @@ class Scoring:
         self._ids = _made_up_ids()
 
     def begin(self, headers: Headers) -> Exchange:
-        """A request has come. Its id is the gateway's x-request-id, which a mirrored copy shares."""
+        """A request has come. Its id is the gateway's x-request-id, which a mirrored copy shares.
+
+        An event without an id of its own gets one made of it, so that stable and shadow make up the same.
+        """
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else next(self._ids)
         return Exchange([Row(request_id, request_id, self.scorer.tag, self._now())], self._ticks())
@@ -103,7 +106,8 @@ class Scoring:
         def scored() -> str:
             explain = requests.wants_reasons(query)
             read = requests.read(content, headers, row.scored_at)
-            return self._result(read, row, self.scorer.score_row(read.row), explain=explain, request_id=row.request_id)
+            score = self.scorer.score_row(read.row)
+            return self._result(read, row, score, explain=explain, request_id=row.request_id)
 
         return self._answered(exchange, scored)
 
@@ -117,7 +121,8 @@ class Scoring:
             explain = requests.wants_reasons(query)
             reads = requests.read_batch(content, headers, first.scored_at, most_events)
             scores = self.scorer.score_matrix(np.array([read.row for read in reads])).tolist()
-            rows = [Row(first.request_id, "", first.tag, first.scored_at) for _ in reads]
+            made_up = (f"{first.request_id}-{number}" for number in range(len(reads)))
+            rows = [Row(first.request_id, event_id, first.tag, first.scored_at) for event_id in made_up]
             results = ",".join(
                 self._result(read, row, score, explain=explain)
                 for read, row, score in zip(reads, rows, scores, strict=True)
@@ -165,7 +170,7 @@ class Scoring:
     def _result(self, read: Read, row: Row, score: float, *, explain: bool, request_id: str = "") -> str:
         """One event's part of an answer. Ids are pattern-checked and numbers finite, so nothing needs escaping."""
         event, decision = read.event, self.scorer.policy.decide(score)
-        row.event_id = event.event_id or next(self._ids)
+        row.event_id = event.event_id or row.event_id
         row.entity_id = read.entity_id
         row.occurred_at = event.occurred_at or row.scored_at
         row.fields = event.model_dump_json(include=_NAMES, exclude_none=True)

@@ -52,6 +52,12 @@ class Settings(BaseSettings):
     lean: bool = Field(
         True, description="Answer whole requests inside the HTTP parser's callback; false takes the plain ASGI way."
     )
+    keep_alive_seconds: int = Field(
+        75,
+        ge=1,
+        description="How long an idle connection stays open, in seconds. Keep it above the gateway's own limit: "
+        "else a request may meet a connection that is just being closed.",
+    )
     drain_seconds: float = Field(
         10, gt=0, description="How long SIGTERM waits, in seconds: first for open requests, then again for the log."
     )

@@ -38,6 +38,15 @@ def test_the_gateways_request_id_and_the_clients_event_id_come_back(server) -> N
     assert (content["event_id"], content["request_id"]) == ("evt-1", "8a1e-77")
 
 
+def test_the_event_id_that_is_made_up_is_the_same_in_a_mirrored_copy(server) -> None:
+    first, copy = (score(server, headers={"x-request-id": "8a1e-78"}).json() for _ in range(2))
+    assert first["event_id"] == copy["event_id"]
+    batches = [batch(server, [PLAIN, PLAIN], {"x-request-id": "8a1e-79"}).json()["results"] for _ in range(2)]
+    ids = [[result["event_id"] for result in results] for results in batches]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 2
+
+
 def test_a_request_id_that_could_not_be_stored_is_replaced(server) -> None:
     content = score(server, headers={"x-request-id": 'a"b\\'}).json()
     assert '"' not in content["request_id"]
