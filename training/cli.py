@@ -15,7 +15,7 @@ import numpy as np
 
 from bentos import artifacts
 
-from . import datasets, evaluation_report, finished_model, model_folder, package
+from . import column_map, datasets, evaluation_report, finished_model, model_folder, package
 from .booster import TreeOptions
 from .costs import CostOptions
 from .errors import ArtifactError, DataError, GatesError, TrainingError
@@ -28,6 +28,7 @@ _FILE: Final = click.Path(path_type=Path)
 _PRICE: Final = click.FloatRange(min=0, min_open=True)
 _SHARE: Final = click.FloatRange(min=0, max=1, min_open=True)
 _SEED: Final = click.IntRange(min=0, max=2**31 - 1)
+_COLUMNS: Final = click.option("--columns", type=_FILE, default=None, help="A TOML file: which column is which.")
 
 
 class _Commands(click.Group):
@@ -60,6 +61,7 @@ main.add_command(synthesize_command)
 
 @main.command("train")
 @click.option("--data", type=_FILE, required=True, help="Labelled events: .csv or .parquet.")
+@_COLUMNS
 @click.option("--out", type=_FILE, required=True, help="The model folder to write; an older model there is replaced.")
 @click.option("--evaluation-report", type=_FILE, default=None, help="A markdown file for the evaluation.")
 @click.option("--seed", type=_SEED, default=TreeOptions.seed, help="Seed of the trees, the resamples, a random split.")
@@ -76,6 +78,7 @@ main.add_command(synthesize_command)
 @click.option("--force", is_flag=True, help="Succeed although a gate failed; evaluation.json says so.")
 def train_command(  # noqa: PLR0913, PLR0917  # one argument an option
     data: Path,
+    columns: Path | None,
     out: Path,
     evaluation_report: Path | None,
     seed: int,
@@ -101,7 +104,7 @@ def train_command(  # noqa: PLR0913, PLR0917  # one argument an option
         review_capacity,
         search,
     )
-    model = train(_read(data), options, _progress)
+    model = train(_read(data, columns), options, _progress)
     failed = model.evaluation.failed
     if force and failed:
         model = replace(model, evaluation=model.evaluation.model_copy(update={"forced": True}))
@@ -117,11 +120,12 @@ def train_command(  # noqa: PLR0913, PLR0917  # one argument an option
 @main.command("evaluate")
 @click.option("--model", type=_FILE, required=True, help="A model folder.")
 @click.option("--data", type=_FILE, required=True, help="Labelled events: .csv or .parquet.")
+@_COLUMNS
 @click.option("--out", type=_FILE, default=None, show_default="standard output", help="The markdown file to write.")
 @click.option("--seed", type=_SEED, default=0, help="Seed of the resamples.")
-def evaluate_command(model: Path, data: Path, out: Path | None, seed: int) -> None:
+def evaluate_command(model: Path, data: Path, columns: Path | None, out: Path | None, seed: int) -> None:
     """Evaluate a finished model on all events of a file, which the model should not have seen."""
-    evaluation = finished_model.assess(model, _read(data), np.random.default_rng(seed))
+    evaluation = finished_model.assess(model, _read(data, columns), np.random.default_rng(seed))
     if out is None:
         click.echo(evaluation_report.render(evaluation), nl=False)
     else:
@@ -147,8 +151,8 @@ def publish_command(tag: str, url: str, home: Path | None) -> None:
     click.echo(artifacts.publish(tag, url, home))
 
 
-def _read(path: Path) -> datasets.Dataset:
-    dataset = datasets.read(path)
+def _read(path: Path, columns: Path | None) -> datasets.Dataset:
+    dataset = datasets.read(path, None if columns is None else column_map.read(columns))
     _progress(f"read {path}: {len(dataset):,} events, {dataset.positives:,} positive")
     for note in dataset.notes:
         _progress(f"  {note}")

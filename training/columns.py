@@ -7,7 +7,7 @@ its normal form and adds what is wrong to `Problems`. Types, ranges and categori
 import hashlib
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,22 +32,42 @@ _PSEUDONYM: Final = re.compile(PSEUDONYM_PATTERN)
 _PSEUDONYM_LENGTH: Final[int] = typing.get_args(Pseudonym)[1].max_length
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a mapped column comes from: the file's name for it, and the file's own cells."""
+
+    name: str
+    cells: Any
+
+
 @dataclass
 class Problems:
-    """The cells that can't be used: how many, and the first few as 'row 7, column hour: 25 is above 23'."""
+    """The cells that can't be used: how many, and the first few as 'row 7, column hour: 25 is above 23'.
+
+    `origins` has the columns that were mapped: of these it is the file's own name and cell that are shown.
+    """
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def add(self, column: str, bad: NDArray[np.bool_], cells: Any, why: str | Callable[[Any], str]) -> None:
-        """Note the rows where `bad` holds. `cells` is indexed by row and says what the file holds."""
+        """Note the rows where `bad` holds. `cells` is indexed by row and says what the column holds."""
         rows = np.flatnonzero(bad)
         self.count += len(rows)
         for row in rows[: EXAMPLES - len(self.examples)].tolist():
             cell = _plain(cells[row])
-            self.examples.append(
-                f"row {row + 1}, column {column}: {_shown(cell)} {why if isinstance(why, str) else why(cell)}"
-            )
+            reason = why if isinstance(why, str) else why(cell)
+            self.examples.append(f"row {row + 1}, column {self._located(column, row, cell)} {reason}")
+
+    def _located(self, column: str, row: int, cell: Any) -> str:
+        origin = self.origins.get(column)
+        if origin is None:
+            return f"{column}: {_shown(cell)}"
+        held = _plain(origin.cells[row])
+        same = cell is None or str(held).strip() == str(cell)
+        read = "" if same else f", read as {_shown(cell)},"
+        return f"{origin.name} (for {column}): {_shown(held)}{read}"
 
     def raise_if_any(self, source: str) -> None:
         """Raise DataError when a cell was noted."""
@@ -57,7 +77,8 @@ class Problems:
         more = [f"and {self.count - len(self.examples)} more"] if self.count > len(self.examples) else []
         raise DataError(
             "\n  ".join([f"{source}: {cells} (rows are counted from 1, after the header):", *self.examples, *more])
-            + "\nCorrect or remove these rows; a feature that is not known is an empty cell."
+            + "\nCorrect or remove these rows (a feature that is not known is an empty cell), or say in a column map "
+            "what they mean (--columns)."
         )
 
 
@@ -65,7 +86,7 @@ def feature(name: FeatureField, column: Any, problems: Problems) -> NDArray[Any]
     """A feature's values: float64 with NaN, or for a category an object array of strings with None."""
     if name.kind == "category":
         return _categories(name, column, problems)
-    values, unparsed = _numbers(column)
+    values, unparsed = numbers(column)
     problems.add(name.name, unparsed, column, "is not a number")
     if name.low is not None:
         problems.add(name.name, values < name.low, column, f"is below {name.low:.10g}")
@@ -79,24 +100,30 @@ def feature(name: FeatureField, column: Any, problems: Problems) -> NDArray[Any]
 
 def labels(column: Any, problems: Problems) -> NDArray[np.int8]:
     """The labels as 0 and 1."""
-    values, unparsed = _numbers(column)
+    values, unparsed = numbers(column)
     unknown = np.isnan(values) & ~unparsed
     problems.add("label", unknown, column, "is missing, and every row needs its label")
     problems.add("label", ~unknown & (values != 0) & (values != 1), column, "is neither 0 nor 1")
     return np.nan_to_num(values, nan=0, posinf=0, neginf=0).astype(np.int8)
 
 
-def times(column: Any, problems: Problems) -> tuple[NDArray[np.datetime64], bool]:
+def flags(name: str, column: Any, problems: Problems) -> NDArray[np.float64]:
+    """0, 1, or NaN where it is not known."""
+    values, unparsed = numbers(column)
+    neither = unparsed | (~np.isnan(values) & (values != 0) & (values != 1))
+    problems.add(name, neither, column, "is neither 0 nor 1")
+    return values
+
+
+def times(name: str, column: Any, problems: Problems) -> tuple[NDArray[np.datetime64], bool]:
     """Times as datetime64[us] in UTC, NaT where missing, and whether some had no offset (they are taken as UTC)."""
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _as_utc(column.to_pandas()), not (pa.types.is_timestamp(kind) and kind.tz)
-    text = _text(column)
-    parsed = _as_utc(text.to_pandas())
-    known = pc.is_valid(text).to_numpy(zero_copy_only=False)
-    problems.add("occurred_at", np.isnat(parsed) & known, column, "is not a time such as 2026-01-31T09:30:00Z")
-    with_offset = pc.match_substring_regex(text, _OFFSET).fill_null(True)
-    return parsed, not pc.all(with_offset, min_count=0).as_py()
+        return as_utc(column.to_pandas()), not (pa.types.is_timestamp(kind) and kind.tz)
+    cells = text(column)
+    parsed = as_utc(cells.to_pandas())
+    problems.add(name, np.isnat(parsed) & valid(cells), column, "is not a time such as 2026-01-31T09:30:00Z")
+    return parsed, not pc.all(has_offset(cells), min_count=0).as_py()
 
 
 def identifiers(column: Any) -> NDArray[Any]:
@@ -104,7 +131,7 @@ def identifiers(column: Any) -> NDArray[Any]:
     if pa.types.is_floating(column.type):
         whole = pc.all(pc.equal(pc.floor(column), column).fill_null(True), min_count=0).as_py()
         column = pc.cast(column, pa.int64()) if whole else column
-    values: NDArray[Any] = _text(column).to_numpy(zero_copy_only=False)
+    values: NDArray[Any] = text(column).to_numpy(zero_copy_only=False)
     return values
 
 
@@ -129,40 +156,51 @@ def _hashed(name: str) -> str:
 
 
 def _categories(name: FeatureField, column: Any, problems: Problems) -> NDArray[Any]:
-    text = _text(column)
-    unknown = pc.and_(pc.is_valid(text), pc.invert(pc.is_in(text, value_set=pa.array(name.categories))))
+    cells = text(column)
+    unknown = pc.and_(pc.is_valid(cells), pc.invert(pc.is_in(cells, value_set=pa.array(name.categories))))
     problems.add(
         name.name,
         unknown.to_numpy(zero_copy_only=False),
         column,
         f"is unknown; known are {', '.join(name.categories)}",
     )
-    values: NDArray[Any] = text.to_numpy(zero_copy_only=False)
+    values: NDArray[Any] = cells.to_numpy(zero_copy_only=False)
     return values
 
 
-def _text(column: Any) -> Any:
+def text(column: Any) -> Any:
     """The column as strings without surrounding space, null where missing."""
-    text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
-    absent = pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING))
-    return pc.if_else(absent, pa.scalar(None, pa.string()), text)
+    cells = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
+    absent = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(MISSING))
+    return pc.if_else(absent, pa.scalar(None, pa.string()), cells)
 
 
-def _numbers(column: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def valid(column: Any) -> NDArray[np.bool_]:
+    """Which cells are not null."""
+    known: NDArray[np.bool_] = pc.is_valid(column).to_numpy(zero_copy_only=False)
+    return known
+
+
+def has_offset(cells: Any) -> Any:
+    """Which cells of text end in an offset from UTC, as a time should; null counts as one that does."""
+    return pc.match_substring_regex(cells, _OFFSET).fill_null(True)
+
+
+def numbers(column: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Values as float64 with NaN where missing, and which cells hold something that is no number (NaN too)."""
-    if not _is_text(column):
+    if not is_text(column):
         return _as_floats(pc.cast(column, pa.float64(), safe=False)), np.zeros(len(column), dtype=bool)
-    text = _text(column)
+    cells = text(column)
     try:
-        return _as_floats(pc.cast(text, pa.float64())), np.zeros(len(column), dtype=bool)
+        return _as_floats(pc.cast(cells, pa.float64())), np.zeros(len(column), dtype=bool)
     except pa.ArrowInvalid:
-        parsed = [_parsed(cell) for cell in text.to_pylist()]
+        parsed = [_parsed(cell) for cell in cells.to_pylist()]
     values = np.array([np.nan if value is None else value for value in parsed], dtype=np.float64)
-    known = pc.is_valid(text).to_numpy(zero_copy_only=False)
-    return values, np.isnan(values) & known
+    return values, np.isnan(values) & valid(cells)
 
 
-def _is_text(column: Any) -> bool:
+def is_text(column: Any) -> bool:
+    """Whether a column holds strings (or nothing at all)."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
 
@@ -179,7 +217,8 @@ def _parsed(cell: str | None) -> float | None:
         return None
 
 
-def _as_utc(values: Any) -> NDArray[np.datetime64]:
+def as_utc(values: Any) -> NDArray[np.datetime64]:
+    """ISO 8601 texts or times as datetime64[us] in UTC (also where there is no offset); NaT for anything else."""
     parsed = pd.to_datetime(pd.Series(values), utc=True, format="ISO8601", errors="coerce")
     naive: NDArray[np.datetime64] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     return naive

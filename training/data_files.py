@@ -6,8 +6,10 @@ error quote the very value that the file holds.
 
 import codecs
 import csv
+import json
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -21,17 +23,26 @@ from .errors import DataError
 
 Function = TypeVar("Function")
 
-_OTHER_DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_OTHER_DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ",": "commas"}
 _HEADER_BYTES: Final = 65_536
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def load(path: Path) -> pa.Table:
+@dataclass(frozen=True)
+class CsvForm:
+    """How a CSV is written."""
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+
+def load(path: Path, form: CsvForm | None = None) -> pa.Table:
     """The table in a file, its columns as they are named there; a CSV's cells are strings, null where empty.
 
     Raises DataError when there is no such file, or it is no CSV or Parquet file that can be read.
     """
-    reader = _by_suffix(path, _read_csv, _read_parquet)
+    form = form or CsvForm()
+    reader = _by_suffix(path, lambda path: _read_csv(path, form), _read_parquet)
     if not path.exists():
         raise DataError(f"{path}: there is no such file")
     if not path.is_file():
@@ -40,12 +51,19 @@ def load(path: Path) -> pa.Table:
         raise DataError(f"{path}: the file is empty; it needs a header line with the columns' names, and rows")
     try:
         table = reader(path)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: the header is not UTF-8; save the file as UTF-8") from error
+    except UnicodeError as error:
+        raise DataError(
+            f"{path}: the file is not {form.encoding.upper()}; save it as UTF-8, or name its encoding in a column map"
+        ) from error
     except (OSError, pa.ArrowException, csv.Error) as error:
         raise DataError(f"{path}: can't be read as {path.suffix[1:].lower()}: {_first_line(error)}") from error
     _refuse_repeated(path, table.column_names)
     return table
+
+
+def table(frame: pd.DataFrame) -> pa.Table:
+    """A frame as the table that a file would give."""
+    return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 def save(frame: pd.DataFrame, path: Path) -> None:
@@ -75,29 +93,36 @@ def _by_suffix(path: Path, for_csv: Function, for_parquet: Function) -> Function
     raise DataError(f"{path}: the name must end in .csv or .parquet, so that its format is known")
 
 
-def _read_csv(path: Path) -> pa.Table:
-    header = _header(path)
+def _read_csv(path: Path, form: CsvForm) -> pa.Table:
+    header = _header(path, form)
     _refuse_repeated(path, header)
     return pyarrow.csv.read_csv(
         path,
-        read_options=pyarrow.csv.ReadOptions(column_names=header, skip_rows=1),
+        read_options=pyarrow.csv.ReadOptions(column_names=header, skip_rows=1, encoding=form.encoding),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=form.delimiter),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
         ),
     )
 
 
-def _header(path: Path) -> list[str]:
+def _header(path: Path, form: CsvForm) -> list[str]:
     """The columns' names, from the first line of a CSV."""
     with path.open("rb") as file:
-        line = file.readline(_HEADER_BYTES)
-    if line.startswith(_UTF_16):
-        raise DataError(f"{path}: the file is UTF-16; save it as UTF-8")
-    text = line.removeprefix(codecs.BOM_UTF8).decode("utf-8").strip()
+        begin = file.read(_HEADER_BYTES)
+    if begin.startswith(_UTF_16) and form == CsvForm():
+        raise DataError(f"{path}: the file is UTF-16; save it as UTF-8, or name its encoding in a column map")
+    decoder = codecs.getincrementaldecoder(form.encoding)(errors="replace")
+    line = decoder.decode(begin).removeprefix("\ufeff").partition("\n")[0].strip()
+    if "\ufffd" in line:
+        raise UnicodeError(form.encoding)
     for delimiter, name in _OTHER_DELIMITERS.items():
-        if "," not in text and delimiter in text:
-            raise DataError(f"{path}: the columns are separated by {name}; write the file with commas instead")
-    return [name.strip() for name in next(csv.reader([text], strict=True), [])]
+        if form.delimiter not in line and delimiter in line:
+            raise DataError(
+                f"{path}: the columns are separated by {name}; write the file with commas instead, or say so in a "
+                f"column map: [file] delimiter = {json.dumps(delimiter)}"
+            )
+    return [name.strip() for name in next(csv.reader([line], strict=True, delimiter=form.delimiter), [])]
 
 
 def _read_parquet(path: Path) -> pa.Table:

@@ -246,7 +246,8 @@ def test_five_examples_are_shown_and_all_are_counted(read):
 
 def test_a_required_column_that_is_absent_is_named(read):
     message = refused(read, "Amount,hour,device_risk,label", "1,2,1,0")
-    assert "required and absent: amount and velocity_5m" in message
+    assert "required and absent: amount (did you mean Amount?) and velocity_5m; the file has Amount, hour" in message
+    assert "A column map (--columns)" in message
     assert "Amount" in message
 
 
