@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 an error nobody expected, 2 a wrong call, 3 data that can'
 failed a gate which every model must pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ import numpy as np
 
 from bentos import artifacts
 
-from . import column_map, datasets, evaluation_report, finished_model, model_folder, package
+from . import column_map, datasets, evaluation_page, evaluation_report, finished_model, model_folder, package
 from .booster import TreeOptions
 from .costs import CostOptions
 from .errors import ArtifactError, DataError, GatesError, TrainingError
@@ -29,6 +29,25 @@ _PRICE: Final = click.FloatRange(min=0, min_open=True)
 _SHARE: Final = click.FloatRange(min=0, max=1, min_open=True)
 _SEED: Final = click.IntRange(min=0, max=2**31 - 1)
 _COLUMNS: Final = click.option("--columns", type=_FILE, default=None, help="A TOML file: which column is which.")
+
+_FORMS: Final[dict[str, Callable[[Evaluation], str]]] = {
+    ".html": evaluation_page.render,
+    ".md": evaluation_report.render,
+    ".json": lambda evaluation: evaluation.model_dump_json(indent=1) + "\n",
+}
+
+
+class _Report(click.Path):
+    """A file whose suffix is one of `_FORMS`; known before anything is computed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(str(super().convert(value, param, ctx)))
+        if path.suffix.lower() not in _FORMS:
+            self.fail(f"{path}: an evaluation can be written as {', '.join(_FORMS)}", param, ctx)
+        return path
+
+
+_REPORT: Final = _Report(path_type=Path)
 
 
 class _Commands(click.Group):
@@ -63,7 +82,7 @@ main.add_command(synthesize_command)
 @click.option("--data", type=_FILE, required=True, help="Labelled events: .csv or .parquet.")
 @_COLUMNS
 @click.option("--out", type=_FILE, required=True, help="The model folder to write; an older model there is replaced.")
-@click.option("--evaluation-report", type=_FILE, default=None, help="A markdown file for the evaluation.")
+@click.option("--evaluation-report", type=_REPORT, default=None, help="A file for the evaluation: .html, .md or .json.")
 @click.option("--seed", type=_SEED, default=TreeOptions.seed, help="Seed of the trees, the resamples, a random split.")
 @click.option("--leaves", type=click.IntRange(min=2, max=4096), default=TreeOptions.leaves, help="Leaves of a tree.")
 @click.option("--trees", type=click.IntRange(min=1), default=TreeOptions.trees, help="Most trees; fewer if better.")
@@ -121,7 +140,9 @@ def train_command(  # noqa: PLR0913, PLR0917  # one argument an option
 @click.option("--model", type=_FILE, required=True, help="A model folder.")
 @click.option("--data", type=_FILE, required=True, help="Labelled events: .csv or .parquet.")
 @_COLUMNS
-@click.option("--out", type=_FILE, default=None, show_default="standard output", help="The markdown file to write.")
+@click.option(
+    "--out", type=_REPORT, default=None, show_default="standard output", help="The file to write: .html, .md or .json."
+)
 @click.option("--seed", type=_SEED, default=0, help="Seed of the resamples.")
 def evaluate_command(model: Path, data: Path, columns: Path | None, out: Path | None, seed: int) -> None:
     """Evaluate a finished model on all events of a file, which the model should not have seen."""
@@ -170,7 +191,7 @@ def _refuse(failed: Sequence[Gate], *, forced: bool) -> None:
 
 def _write_report(evaluation: Evaluation, path: Path) -> None:
     try:
-        path.write_text(evaluation_report.render(evaluation), encoding="utf-8")
+        path.write_text(_FORMS[path.suffix.lower()](evaluation), encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path}: can't be written: {error.strerror or error}") from error
     _progress(f"wrote {path}")

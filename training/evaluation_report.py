@@ -52,9 +52,12 @@ def render(evaluation: Evaluation, title: str = "Evaluation") -> str:
         calibration(evaluation.model),
         "## Who is found, from the top of the list",
         lift(evaluation.model),
-        *_sliced(evaluation),
+        "## Slices",
+        slices(evaluation.slices),
+        "## Fairness floors",
+        floors(evaluation),
         "## Data and training",
-        _data(evaluation),
+        data(evaluation),
         training(evaluation.training) if evaluation.training else "",
         "\n".join(f"- {note}" for note in evaluation.notes),
     ]
@@ -211,11 +214,16 @@ def slices(parts: tuple[Slice, ...]) -> str:
 
 
 def floors(evaluation: Evaluation) -> str:
-    """Which fairness floors did not hold, and how many could not be judged."""
+    """The fairness floors, which of them did not hold, and how many could not be judged."""
+    intro = (
+        f"A slice's recall may be {RECALL_SLACK:.0%} of the positives below the whole's, its false positives "
+        f"{FALSE_POSITIVE_SLACK:.0%} of the negatives above. A floor that did not hold is for a person to judge: some "
+        "slices differ by nature."
+    )
     broken = [each for each in evaluation.floors if each.held is False]
     silent = sum(1 for each in evaluation.floors if each.held is None)
     judged = len(evaluation.floors) - silent
-    start = f"{judged - len(broken)} of {judged} floors held; {silent} slices had too few of a class to be judged."
+    start = f"{intro}\n\n{judged - len(broken)} of {judged} floors held; {silent} had too few rows to be judged."
     rows = [
         [
             f"{each.field}: {each.band}",
@@ -252,15 +260,6 @@ def candidates(evaluation: Evaluation) -> dict[str, Metrics]:
     return {name: metrics for name, metrics in named.items() if metrics is not None}
 
 
-def _sliced(evaluation: Evaluation) -> list[str]:
-    intro = (
-        f"A slice's recall may be {RECALL_SLACK:.0%} of the positives below the whole's, its false positives "
-        f"{FALSE_POSITIVE_SLACK:.0%} of the negatives above. A floor that did not hold is for a person to judge: some "
-        "slices differ by nature."
-    )
-    return ["## Slices", slices(evaluation.slices), "## Fairness floors", intro, floors(evaluation)]
-
-
 def _forced(evaluation: Evaluation) -> str:
     if not evaluation.forced:
         return ""
@@ -278,7 +277,8 @@ def _priced(name: str, metrics: Metrics) -> list[str]:
     return [name, *(f"{part:.2%}" for part in metrics.decisions.values()), money(metrics.cost_per_1000)]
 
 
-def _data(evaluation: Evaluation) -> str:
+def data(evaluation: Evaluation) -> str:
+    """Where the rows came from."""
     if evaluation.split is None:
         return table(_PART_HEADER, [_part("tested on", evaluation.tested_on)])
     parts = [_part(name, getattr(evaluation.split, name)) for name in ("train", "calibration", "test")]

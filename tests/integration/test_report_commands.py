@@ -6,11 +6,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import jinja2
 import psycopg
 import pytest
 from click.testing import CliRunner
 
-from monitoring import migrations, page, report, store
+from monitoring import migrations, page, report, shell, store
 from monitoring.cli import cli
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -223,8 +224,8 @@ def test_a_page_that_fails_leaves_the_old_one(filled, tmp_path, monkeypatch):
     out = tmp_path / "page.html"
     page.write(collect(filled), out)
     before = out.read_text(encoding="utf-8")
-    monkeypatch.setattr(page, "TEMPLATE", Path("no-such-template"))
-    with pytest.raises(FileNotFoundError):
+    monkeypatch.setattr(shell, "FOLDER", Path("no-such-folder"))
+    with pytest.raises(jinja2.TemplateNotFound):
         page.write(collect(filled), out)
     assert out.read_text(encoding="utf-8") == before
     assert list(tmp_path.iterdir()) == [out]

@@ -55,6 +55,8 @@ def test_a_file_of_ones_own_goes_the_whole_way(run, csv, tmp_path):
     assert "ignored: shop" in trained.stderr
     assert "became h-" in trained.stderr
     evaluation = Evaluation.model_validate_json((model / model_files.EVALUATION).read_bytes())
+    assert "FORCED: the model failed enough positives" in trained.stderr
+    assert (evaluation.forced, [gate.name for gate in evaluation.failed]) == (True, ["enough positives"])
     assert evaluation.model.pr_auc.low > 3 * evaluation.base_rate
     assert report.read_text().startswith("# Evaluation\n")
     assert "Müller" not in "".join(path.read_text() for path in model.iterdir())
@@ -62,6 +64,11 @@ def test_a_file_of_ones_own_goes_the_whole_way(run, csv, tmp_path):
     measured = run("evaluate", "--model", model, "--data", csv)
     assert measured.exit_code == 0, measured.stderr
     assert "**PR-AUC" in measured.stdout
+
+    for name, start in (("e.html", "<!doctype html>"), ("e.json", "{"), ("e.md", "# Evaluation")):
+        assert run("evaluate", "--model", model, "--data", csv, "--out", tmp_path / name).exit_code == 0
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith(start)
+    assert run("evaluate", "--model", model, "--data", csv, "--out", tmp_path / "e.pdf").exit_code == 2
 
     packaged = run("package", "--model", model, "--home", home)
     assert packaged.exit_code == 0, packaged.stderr
