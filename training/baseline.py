@@ -1,6 +1,6 @@
 """The baseline: logistic regression on the event's own fields, what a careful person would try first.
 
-A new field of the event joins by its kind: numbers as log(1 + x), integers as they are, the hour as a point on the
+A new field of the event joins by its kind: numbers as +-log(1 + |x|), integers as they are, the hour as a point on the
 circle, categories one-hot. A missing number is the median plus an indicator, a missing category is one of its own.
 """
 
@@ -34,7 +34,7 @@ def log_odds(pipeline: Pipeline, matrix: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def _inputs() -> ColumnTransformer:
-    numbers = _numbered(FunctionTransformer(np.log1p))
+    numbers = _numbered(FunctionTransformer(_compressed))
     integers = _numbered(FunctionTransformer())
     hour = _numbered(FunctionTransformer(_on_the_circle))
     categories = OneHotEncoder(handle_unknown="ignore")
@@ -56,6 +56,11 @@ def _numbered(shape: FunctionTransformer) -> Any:
 
 def _places(kind: str) -> list[int]:
     return [COLUMNS.index(field.name) for field in FEATURES if field.kind == kind and field.name != _HOUR]
+
+
+def _compressed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(1 + x), and for negative numbers the same mirrored: a field of the event may be below 0."""
+    return np.copysign(np.log1p(np.abs(values)), values)
 
 
 def _on_the_circle(hour: NDArray[np.float64]) -> NDArray[np.float64]:
