@@ -7,6 +7,7 @@ fallback for a platform on which the first fails its self-test.
 
 import ctypes
 import importlib.util
+import struct
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -56,6 +57,7 @@ class NativeBooster:
 
     def _make_single_row(self) -> None:
         self._row = (ctypes.c_double * self.width)()
+        self._pack = struct.Struct(f"={self.width}d").pack_into
         self._out = ctypes.c_double()
         self._length = ctypes.c_int64()
         self._fast = ctypes.c_void_p()
@@ -68,7 +70,7 @@ class NativeBooster:
         self._arguments = (self._fast, self._row, ctypes.byref(self._length), ctypes.byref(self._out))
 
     def raw_row(self, row: list[float]) -> float:
-        self._row[:] = row  # type: ignore[assignment] # ctypes converts each float
+        self._pack(self._row, 0, *row)
         if self._predict(*self._arguments):
             self._check(-1)
         return self._out.value
@@ -138,11 +140,15 @@ class LibraryBooster:
         return values
 
 
-def _library() -> ctypes.CDLL:
-    """LightGBM's shared library, found inside the installed package without importing it."""
+def _library() -> ctypes.PyDLL:
+    """LightGBM's shared library, found inside the installed package without importing it.
+
+    PyDLL keeps the interpreter's lock during a call: giving it up and taking it again costs more than it would gain in
+    the few microseconds that a row takes.
+    """
     spec = importlib.util.find_spec("lightgbm")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for pattern in ("lib/lib_lightgbm.*", "bin/lib_lightgbm.*", "lib_lightgbm.*"):
             for path in sorted(Path(folder).glob(pattern)):
-                return ctypes.CDLL(str(path))
+                return ctypes.PyDLL(str(path))
     raise ModelError("the package lightgbm is not installed here: the environment is not the one of requirements.lock")

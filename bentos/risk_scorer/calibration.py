@@ -5,7 +5,9 @@ to the last bit. The knots come from centred isotonic regression (Oron and Flour
 `training/calibrate.py`.
 """
 
+import math
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -37,16 +39,27 @@ class Calibration(BaseModel):
             (self.probability[i + 1] - self.probability[i]) / (self.raw[i + 1] - self.raw[i])
             for i in range(len(self.raw) - 1)
         )
+        if not all(math.isfinite(slope) for slope in self._slopes):
+            raise ValueError("two raw values of a calibration are too close to each other to go from one to the next")
         return self
 
     def one(self, raw: float) -> float:
         """The probability for one raw value."""
-        if raw <= self.raw[0]:
-            return self.probability[0]
-        if raw >= self.raw[-1]:
-            return self.probability[-1]
-        left = bisect_right(self.raw, raw) - 1
-        return min(self.probability[left] + self._slopes[left] * (raw - self.raw[left]), self.probability[left + 1])
+        return self.function()(raw)
+
+    def function(self) -> Callable[[float], float]:
+        """`one` without the price of this model's attributes, for whoever calls it often."""
+        knots, values, slopes, last = self.raw, self.probability, self._slopes, len(self.raw) - 1
+
+        def probability(raw: float) -> float:
+            left = bisect_right(knots, raw) - 1
+            if left < 0:
+                return values[0]
+            if left >= last:
+                return values[last]
+            return min(values[left] + slopes[left] * (raw - knots[left]), values[left + 1])
+
+        return probability
 
     def many(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """The probabilities for an array of raw values, each equal to `one` of it to the last bit."""

@@ -39,9 +39,9 @@ def derived(field: Mapping[str, Number]) -> list[Number]:
 
 def row(event: Event) -> list[float]:
     """One event as a row of the matrix: `len(COLUMNS)` floats, NaN where a value is not known."""
-    values: dict[str, float] = {}
+    given, values = event.__dict__, {}
     for name in _NAMES:
-        value = getattr(event, name)
+        value = given[name]
         if value is None:
             values[name] = NAN
         else:

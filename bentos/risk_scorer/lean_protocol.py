@@ -11,6 +11,7 @@ and the server falls back to the plain way when it is not there.
 
 from typing import Any, ClassVar, Final
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from . import problems, requests
@@ -27,8 +28,12 @@ _USED: Final = (
     "on_message_complete",
     "timeout_keep_alive_handler",
     "_unset_keepalive_if_required",
+    "_unsupported_upgrade_warning",
+    "send_400_response",
 )
 _URL: Final = b"/score"
+_SPECIAL: Final = frozenset({b"connection", b"expect", b"upgrade"})
+"""Headers that change what happens on a connection. HTTP/1.0 keeps none alive without the first."""
 
 
 def supports(protocol: type[Any]) -> bool:
@@ -43,10 +48,17 @@ class LeanProtocol(HttpToolsProtocol):
     limits: ClassVar[Limits]
 
     lean = False
+    fields: Headers
     content = b""
+    last_answer = 0.0
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._unsupported_upgrade_warning()
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if self.lean and not self.transport.is_closing():  # the request did not arrive whole
             self._leave_lane()
 
@@ -55,13 +67,14 @@ class LeanProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         parser, cycle = self.parser, self.cycle
+        self.fields = Headers(self.headers)
         self.lean = (
             self.url.partition(b"?")[0] == _URL
             and parser.get_method() == b"POST"
             and parser.should_keep_alive()
-            and parser.get_http_version() == "1.1"
-            and not (parser.should_upgrade() or self.expect_100_continue or self.flow.write_paused)
+            and _SPECIAL.isdisjoint(self.fields)
             and (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
         )
         self.content = b""
         if not self.lean:
@@ -78,7 +91,7 @@ class LeanProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self.lean = False
-        scoring, limits, headers = self.scoring, self.limits, Headers(self.headers)
+        scoring, limits, headers = self.scoring, self.limits, self.fields
         exchange = scoring.begin(headers)
         try:
             limits.crowd.admit()
@@ -92,16 +105,28 @@ class LeanProtocol(HttpToolsProtocol):
 
     def _answered(self, *, closes: bool) -> None:
         self.server_state.total_requests += 1
+        self.last_answer = self.loop.time()
         if closes:
             self.transport.close()
-        else:
-            self._unset_keepalive_if_required()
+        elif self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that has been idle for long enough; look again later at one that has not.
+
+        So a request costs no timer of its own.
+        """
+        left = self.last_answer + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
     def _begin_plain(self) -> None:
         """What uvicorn's own callbacks would have done with this request so far."""
+        self._unset_keepalive_if_required()
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect

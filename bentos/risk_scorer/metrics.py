@@ -83,8 +83,9 @@ class ScorerMetrics(Collector):
 
     def count_missing(self, event: Event) -> None:
         """Count the features of an event that are not known."""
+        values = event.__dict__
         for name in _FEATURES:
-            if getattr(event, name) is None:
+            if values[name] is None:
                 self.missing[name] += 1
 
     def exposition(self) -> bytes:

@@ -95,6 +95,7 @@ def serve(settings: Settings) -> None:
                 loop="uvloop",
                 http=_protocol(process),
                 lifespan="off",
+                ws="none",
                 access_log=False,
                 log_level="warning",
                 server_header=False,

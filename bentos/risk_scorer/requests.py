@@ -2,10 +2,9 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,17 +19,14 @@ Content = TypeVar("Content", bound=BaseModel)
 
 _PSEUDONYM: Final = re.compile(PSEUDONYM_PATTERN)
 _LONGEST_ID: Final = 64
-_STRINGS: Final = frozenset(
-    {"event_id", "entity_id", "occurred_at", *(field.name for field in FEATURES if field.kind == "category")}
-)
+_STRINGS: Final = ("event_id", "entity_id", "occurred_at", *(f.name for f in FEATURES if f.kind == "category"))
 
 
 class ClientLeftError(Exception):
     """The client closed the connection before its request was whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """A request that can be scored: its event, the event as a row of the matrix, and the entity it is counted for."""
 
     event: Event
@@ -75,8 +71,8 @@ def read(content: bytes, headers: Headers, now: datetime) -> Read:
     event = _validated(Event, content)
     _refuse_duplicates(content, (event,))
     entity_id, header = _entity(event, headers)
-    if wrong := tuple(_contradictions(event, entity_id, header, now)):
-        raise Refused(problems.invalid_event(wrong))
+    if wrong := _contradictions(event, entity_id, header, now):
+        raise Refused(problems.invalid_event(tuple(wrong)))
     return Read(event, feature_row(event), entity_id)
 
 
@@ -91,7 +87,7 @@ def read_batch(content: bytes, headers: Headers, now: datetime, most: int) -> li
     seen: set[str] = set()
     for number, event in enumerate(events):
         entity_id, header = _entity(event, headers)
-        found = [*_contradictions(event, entity_id, header, now)]
+        found = _contradictions(event, entity_id, header, now)
         if event.event_id is not None and event.event_id in seen:
             found.append(("event_id", "stands in this batch already: an event is scored once a request"))
         seen.add(event.event_id or "")
@@ -116,16 +112,16 @@ def _entity(event: Event, headers: Headers) -> tuple[str | None, str | None]:
     return (event.entity_id if header is None else header), header
 
 
-def _contradictions(
-    event: Event, entity_id: str | None, header: str | None, now: datetime
-) -> Iterator[tuple[str, str]]:
+def _contradictions(event: Event, entity_id: str | None, header: str | None, now: datetime) -> list[tuple[str, str]]:
     """What is wrong with a valid event beside its header and the clock, as (field, problem) pairs."""
+    wrong = []
     if header is not None and not (len(header) <= _LONGEST_ID and _PSEUDONYM.fullmatch(header)):
-        yield "header x-entity-id", "must be a pseudonym as entity_id in /openapi.json"
+        wrong.append(("header x-entity-id", "must be a pseudonym as entity_id in /openapi.json"))
     elif event.entity_id is not None and event.entity_id != entity_id:
-        yield "entity_id", "differs from the header x-entity-id: leave it out, or make them equal"
+        wrong.append(("entity_id", "differs from the header x-entity-id: leave it out, or make them equal"))
     if event.occurred_at is not None and (problem := time_problem(event.occurred_at, now)):
-        yield "occurred_at", problem
+        wrong.append(("occurred_at", problem))
+    return wrong
 
 
 def wants_reasons(query: bytes) -> bool:
@@ -146,8 +142,10 @@ def _refuse_duplicates(content: bytes, events: Sequence[Event], outer_keys: int 
     """
     quoted = outer_keys
     for event in events:
-        given = event.model_fields_set
-        quoted += len(given) + sum(1 for name in _STRINGS & given if getattr(event, name) is not None)
+        quoted += len(event.model_fields_set)
+        for name in _STRINGS:
+            if getattr(event, name) is not None:
+                quoted += 1
     if content.count(b'"') != 2 * quoted:
         json.loads(content, object_pairs_hook=_refuse_said_twice)
 

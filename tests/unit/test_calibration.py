@@ -11,7 +11,7 @@ finite = st.floats(-50, 50, allow_nan=False)
 
 @st.composite
 def calibrations(draw: st.DrawFn) -> Calibration:
-    raw = sorted(draw(st.sets(finite, min_size=2, max_size=12)))
+    raw = sorted(draw(st.sets(finite.map(lambda value: round(value, 6)), min_size=2, max_size=12)))
     probability = sorted(draw(st.lists(st.floats(0, 1), min_size=len(raw), max_size=len(raw))))
     return Calibration(raw=tuple(raw), probability=tuple(probability))
 
@@ -42,6 +42,7 @@ def test_it_goes_through_its_knots(calibration: Calibration) -> None:
         ((0.0, 1.0), (0.2, 0.1), "may not decrease"),
         ((0.0, 1.0), (0.2, 1.1), "within 0 and 1"),
         ((0.0, float("nan")), (0.2, 0.3), "finite"),
+        ((0.0, 5e-324), (0.2, 0.3), "too close"),
     ],
 )
 def test_a_calibration_that_is_none_is_refused(
