@@ -5,8 +5,8 @@
     ├── AlteredError      (4)  what is there is not what the tag names
     └── UnreachableError  (5)  the store can't be read or written
 
-A store is a folder (`file:///path`) with `risk_scorer/<version>.bento` for each version, as BentoML exports it. A
-version is derived from the content, so a pulled Bento is proved by computing it again. Exit code 2: a wrong call.
+A store (`artifact_stores.py`) has `risk_scorer/<version>.bento` for each version, as BentoML exports it. A version is
+derived from the content, so a pulled Bento is proved by computing it again. Exit code 2: a wrong call.
 """
 
 import argparse
@@ -19,53 +19,37 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
+from .artifact_stores import AlteredError, ArtifactError, NotFoundError, UnreachableError, open_store
 from .risk_scorer import identity
+
+__all__ = ["AlteredError", "ArtifactError", "NotFoundError", "UnreachableError", "publish", "pull"]
 
 _BROKEN: Final = (tarfile.TarError, lzma.LZMAError, EOFError)
 """What reading an archive raises when it is not whole."""
 
 
-class ArtifactError(Exception):
-    """The message says what, where and what to do."""
-
-    exit_code = 1
-
-
-class NotFoundError(ArtifactError):
-    exit_code = 3
-
-
-class AlteredError(ArtifactError):
-    exit_code = 4
-
-
-class UnreachableError(ArtifactError):
-    exit_code = 5
-
-
 def publish(tag: str, url: str, home: Path | None = None) -> str:
-    """Put a built Bento into the artifact store at `url`; the URL of its file.
+    """Put a built Bento into the artifact store at `url`; the URL of what is there now.
 
     `home` is the BentoML home that holds it (BENTOML_HOME by default). What is there already is left alone: the same
-    tag is the same content. A file appears whole or not at all. Raises ArtifactError.
+    tag is the same content. An artifact appears whole or not at all. Raises ArtifactError.
     """
     import bentoml  # noqa: PLC0415 - takes seconds, and pulls in what a scorer never needs
 
-    target = _file(tag, url)
-    if target.is_file():
-        return target.as_uri()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".publishing-") as folder:
-            made = bentoml.export_bento(tag, str(Path(folder, target.name)), **_store(home))
-            Path(made).replace(target)
-    except bentoml.exceptions.NotFound as error:
-        raise NotFoundError(f"{tag} is not in the BentoML store: build it with `python -m training package`") from error
-    except OSError as error:
-        raise UnreachableError(f"{target}: {error.strerror or error}") from error
-    return target.as_uri()
+    store, key = open_store(url), _key(tag)
+    if not store.has(key):
+        try:
+            with tempfile.TemporaryDirectory(prefix="vigil-publish-") as folder:
+                made = bentoml.export_bento(tag, str(Path(folder, "exported.bento")), **_home_store(home))
+                store.put(key, Path(made))
+        except bentoml.exceptions.NotFound as error:
+            raise NotFoundError(
+                f"{tag} is not in the BentoML store: build it with `python -m training package`"
+            ) from error
+        except OSError as error:
+            raise UnreachableError(f"can't export {tag}: {error.strerror or error}") from error
+    return store.url(key)
 
 
 def pull(tag: str, url: str, home: Path) -> Path:
@@ -73,9 +57,16 @@ def pull(tag: str, url: str, home: Path) -> Path:
 
     A Bento that is there already is verified again. Raises ArtifactError, and then leaves none under that tag.
     """
+    store, key = open_store(url), _key(tag)
     folder = home / "bentos" / identity.NAME / _version(tag)
     if not folder.is_dir():
-        _import(_file(tag, url), tag, home)
+        with tempfile.TemporaryDirectory(prefix="vigil-pull-") as temporary:
+            archive = Path(temporary) / "pulled.bento"
+            try:
+                store.get(key, archive)
+            except NotFoundError as error:
+                raise NotFoundError(f"{tag} is not in the store: {error}") from error
+            _import(archive, tag, home)
     found = identity.content_version(folder / "src" / "bentos" / identity.NAME)
     if found != _version(tag):
         shutil.rmtree(folder, ignore_errors=True)
@@ -84,16 +75,13 @@ def pull(tag: str, url: str, home: Path) -> Path:
 
 
 def _import(archive: Path, tag: str, home: Path) -> None:
-    if not archive.is_file():
-        there = sorted(path.stem for path in archive.parent.glob("*.bento"))
-        raise NotFoundError(f"{tag}: no {archive}; versions there: {', '.join(there) or 'none'}")
     import bentoml  # noqa: PLC0415 - as above
 
     _refuse_unsafe(archive, tag)
     try:
-        bentoml.import_bento(str(archive), **_store(home))
+        bentoml.import_bento(str(archive), **_home_store(home))
     except (bentoml.exceptions.BentoMLException, *_BROKEN, ValueError) as error:
-        raise AlteredError(f"{archive} is no whole Bento ({error}): publish {tag} again") from error
+        raise AlteredError(f"what is stored as {tag} is no whole Bento ({error}): publish it again") from error
     except OSError as error:
         raise UnreachableError(f"can't bring {tag} to {home}: {error.strerror or error}") from error
 
@@ -104,14 +92,14 @@ def _refuse_unsafe(archive: Path, tag: str) -> None:
         with tarfile.open(archive) as content:
             members = content.getmembers()
     except (*_BROKEN, OSError) as error:
-        raise AlteredError(f"{archive} is no whole Bento ({error}): publish {tag} again") from error
+        raise AlteredError(f"what is stored as {tag} is no whole Bento ({error}): publish it again") from error
     for member in members:
         parts = Path(member.name).parts
         if member.issym() or member.islnk() or ".." in parts or member.name.startswith("/"):
-            raise AlteredError(f"{archive} holds {member.name!r}, which no Bento of ours has: publish {tag} again")
+            raise AlteredError(f"{tag} holds {member.name!r}, which no Bento of ours has: publish it again")
 
 
-def _store(home: Path | None) -> dict[str, Any]:
+def _home_store(home: Path | None) -> dict[str, Any]:
     """The keyword with which BentoML takes a store other than the one of BENTOML_HOME."""
     if home is None:
         return {}
@@ -129,11 +117,8 @@ def _version(tag: str) -> str:
     return version
 
 
-def _file(tag: str, url: str) -> Path:
-    parts = urlsplit(url)
-    if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
-        raise UnreachableError(f"{url!r} is no artifact store: give file:///an/absolute/path")
-    return Path(unquote(parts.path)) / identity.NAME / f"{_version(tag)}.bento"
+def _key(tag: str) -> str:
+    return f"{identity.NAME}/{_version(tag)}.bento"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, place in (("publish", "--to"), ("pull", "--from")):
         command = commands.add_parser(name)
         command.add_argument("tag", help="risk_scorer:<version>")
-        command.add_argument(place, dest="url", required=True, help="file:///absolute/path")
+        command.add_argument(place, dest="url", required=True, help="file:///absolute/path or s3://bucket/prefix")
         command.add_argument("--home", type=Path, default=None, help="BentoML home; BENTOML_HOME by default")
     given = parser.parse_args(arguments)
     home = given.home or Path(os.environ.get("BENTOML_HOME", Path.home() / "bentoml"))
