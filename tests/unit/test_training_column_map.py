@@ -72,6 +72,8 @@ GERMAN_ROWS = (
     "a;01.07.2026 00:33;99;12,5;Filiale;Betrug;y",
     "b;01.01.2026 00:31;?;2.000;Brieftaube;ok;",
     "a;01.07.2026 00:36;-0;?;?;ok;",
+    ";01.07.2026 00:36;1;1;?;ok;",
+    ";01.07.2026 00:37;1;1;?;ok;",
 )
 
 
@@ -80,15 +82,15 @@ def test_a_file_in_other_words_signs_units_and_zones_is_understood(tmp_path):
     (tmp_path / "map.toml").write_text(GERMAN, encoding="utf-8")
     data = datasets.read(tmp_path / "data.csv", column_map.read(tmp_path / "map.toml"))
     frame = data.frame
-    np.testing.assert_array_equal(frame["amount"], [1234.5, 99.0, np.nan, 0.0])
-    np.testing.assert_array_equal(frame["account_age_days"], [np.nan, 12.5, 2000.0, np.nan])
-    assert frame["channel"].tolist() == ["online", "in_store", None, None]
-    assert data.labels.tolist() == [0, 1, 0, 0]
-    assert data.times.astype("datetime64[m]").astype(str).tolist() == [
+    np.testing.assert_array_equal(frame["amount"], [1234.5, 99.0, np.nan, 0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(frame["account_age_days"], [np.nan, 12.5, 2000.0, np.nan, 1.0, 1.0])
+    assert frame["channel"].tolist() == ["online", "in_store", None, None, None, None]
+    assert data.labels.tolist() == [0, 1, 0, 0, 0, 0]
+    assert data.times[:4].astype("datetime64[m]").astype(str).tolist() == [
         *("2026-06-30T22:30", "2026-06-30T22:33", "2025-12-31T23:31", "2026-06-30T22:36"),  # summer: +2, winter: +1
     ]
-    assert frame["hour"].tolist() == [0, 0, 0, 0]
-    assert frame["velocity_5m"].tolist() == [0, 1, 0, 1]
+    assert frame["hour"].tolist() == [0] * 6
+    np.testing.assert_array_equal(frame["velocity_5m"], [0, 1, 0, 1, np.nan, np.nan])  # nobody knows whose they are
     assert frame["device_risk"].isna().all()
     assert any("amount from Beträge" in note for note in data.notes)
     assert any(note.startswith("Columns that Vigil does not know were ignored: Notiz") for note in data.notes)
