@@ -3,11 +3,13 @@
 A custom collector costs .3 us a request; `.labels()` of prometheus-client's own metrics costs 3.2.
 """
 
+import platform
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
+from importlib.metadata import version
 from itertools import accumulate
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -16,6 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from .events import FEATURES, Event
+from .features import COLUMNS
 
 _FEATURES: Final = tuple(field.name for field in FEATURES)
 
@@ -43,6 +46,18 @@ class Histogram:
         return list(zip(names, accumulate(self.counts), strict=True))
 
 
+class LogState(Protocol):
+    """What a prediction log can tell of itself at this moment."""
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait in memory."""
+
+    @property
+    def spool_bytes(self) -> int:
+        """Bytes that wait on disk."""
+
+
 class LogCounts:
     """What became of the rows of the prediction log.
 
@@ -67,6 +82,7 @@ class ScorerMetrics(Collector):
         self.latency = Histogram(LATENCY_EDGES)
         self.scores = Histogram(SCORE_EDGES)
         self.ready = False
+        self.log_state: LogState | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -101,6 +117,12 @@ class ScorerMetrics(Collector):
         yield self._counter("log_rows", "Rows of the prediction log, by what became of them.", "state", rows)
         yield self._histogram("request_duration_seconds", "From having a request to its answer written.", self.latency)
         yield self._histogram("score", "Calibrated probabilities that were answered.", self.scores)
+        if self.log_state is not None:
+            yield self._gauge("log_waiting_rows", "Rows in memory, on their way.", self.log_state.waiting_rows)
+            yield self._gauge(
+                "log_spool_bytes", "Bytes on disk, until the database is back.", self.log_state.spool_bytes
+            )
+        yield self._build_info()
         yield self._gauge("ready", "1 while requests are taken.", float(self.ready))
         yield self._gauge(
             "native_booster", "1 when the fast path answers, 0 when its fallback does.", float(self.native)
@@ -115,6 +137,14 @@ class ScorerMetrics(Collector):
     def _histogram(self, name: str, text: str, histogram: Histogram) -> Metric:
         family = HistogramMetricFamily(f"vigil_scorer_{name}", text, labels=("role", "tag"))
         family.add_metric((self.role, self.tag), histogram.buckets(), histogram.sum)
+        return family
+
+    def _build_info(self) -> Metric:
+        versions = {"python": platform.python_version(), "lightgbm": version("lightgbm"), "columns": str(len(COLUMNS))}
+        family = GaugeMetricFamily(
+            "vigil_scorer_build_info", "1; what answers, in the labels.", labels=("role", "tag", *versions)
+        )
+        family.add_metric((self.role, self.tag, *versions.values()), 1)
         return family
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:

@@ -137,6 +137,16 @@ class PredictionLog:
             return
         self._queue.append(line)
 
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait in memory."""
+        return len(self._queue)
+
+    @property
+    def spool_bytes(self) -> int:
+        """Bytes that wait on disk."""
+        return self._spool.bytes
+
     def close(self, seconds: float) -> None:
         """Write what waits, to the store within `seconds`, else to the spool; then stop."""
         self._deadline = time.monotonic() + seconds

@@ -59,6 +59,7 @@ def assemble(settings: Settings) -> Process:
     counts = LogCounts()
     metrics = ScorerMetrics(settings.role, scorer.tag, native=scorer.native, log=counts)
     log = PredictionLog(settings.log_dsn, settings, counts) if settings.log_dsn else None
+    metrics.log_state = log
     access_log = AccessLog(settings.access_log, settings.role, sys.stdout.buffer)
     scoring = Scoring(scorer, metrics, log=log, access_log=access_log if settings.access_log != "none" else None)
     limits = Limits(

@@ -17,7 +17,7 @@ class Spool:
         for unfinished in folder.glob("*.tmp"):
             unfinished.unlink()
         self._parts = sorted(folder.glob(f"*{_SUFFIX}"))
-        self._bytes = sum(part.stat().st_size for part in self._parts)
+        self.bytes = sum(part.stat().st_size for part in self._parts)
         self._next = int(self._parts[-1].stem) + 1 if self._parts else 0
 
     def __len__(self) -> int:
@@ -26,7 +26,7 @@ class Spool:
     def add(self, lines: Sequence[bytes]) -> int:
         """Keep a batch; how many rows were kept: all, or none where it would exceed the limit. Raises OSError."""
         content = b"".join(lines)
-        if self._bytes + len(content) > self._max_bytes:
+        if self.bytes + len(content) > self._max_bytes:
             return 0
         self._folder.mkdir(parents=True, exist_ok=True)
         part = self._folder / f"{self._next:012d}{_SUFFIX}"
@@ -42,7 +42,7 @@ class Spool:
             raise
         self._next += 1
         self._parts.append(part)
-        self._bytes += len(content)
+        self.bytes += len(content)
         return len(lines)
 
     def oldest(self) -> list[bytes]:
@@ -52,5 +52,5 @@ class Spool:
     def remove_oldest(self) -> None:
         """Forget the oldest part: its rows are in the store."""
         part = self._parts.pop(0)
-        self._bytes -= part.stat().st_size
+        self.bytes -= part.stat().st_size
         part.unlink()

@@ -101,6 +101,23 @@ def contenders(dsn: str, folder: Path, scale: float) -> list[Contender]:
     ]
 
 
+def small_model(folder: Path, trees: int) -> None:
+    """A model of the size that the figures are quoted for: `trees` trees of 31 leaves."""
+    data = datasets.from_frame(synthesize.plain(20_000, seed=1, end=datetime(2026, 3, 1, tzinfo=UTC)))
+    options = train.TreeOptions(leaves=31, trees=trees, learning_rate=0.02)
+    model_folder.write(train.train(data, train.TrainOptions(trees=options)), folder)
+
+
+def lean(dsn: str, folder: Path) -> Contender:
+    """Our server as it is run, with its log."""
+    return Contender(
+        "ours, lean lane, log on",
+        (sys.executable, "-m", "bentos.risk_scorer", "serve"),
+        0,
+        {"SCORER_LOG_DSN": dsn, "SCORER_ROLE": "stable", "SCORER_SPOOL_DIR": str(folder / "lean")},
+    )
+
+
 def bodies(number: int) -> list[bytes]:
     """Events as clients send them: every field there, some not known."""
     rng = random.Random(7)
@@ -246,9 +263,7 @@ def main(rounds: int, connections: int, scale: float, trees: int) -> None:
     with tempfile.TemporaryDirectory(prefix="vigil-bench-") as name:
         folder = Path(name)
         console.print("training the model ...")
-        data = datasets.from_frame(synthesize.plain(20_000, seed=1, end=datetime(2026, 3, 1, tzinfo=UTC)))
-        options = train.TreeOptions(leaves=31, trees=trees, learning_rate=0.02)
-        model_folder.write(train.train(data, train.TrainOptions(trees=options)), folder / "model")
+        small_model(folder / "model", trees)
         with store(folder) as dsn:
             servers = contenders(dsn, folder, scale)
             events = bodies(max(server.requests for server in servers))

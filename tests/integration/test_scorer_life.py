@@ -2,8 +2,10 @@
 
 import contextlib
 import itertools
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ import pytest
 
 from k8s.local import postgres as local_postgres
 from monitoring import migrations, partitions
+from tests.bench import load
 from tests.bench.serving import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -214,3 +217,34 @@ def test_a_database_that_is_killed_and_comes_back_has_every_row_once(
         wait_for(lambda: scorer.rows("written") + scorer.rows("replayed") == 200)
         assert scorer.end() == 0
     assert stored(own_server.server.dsn()) == scorer.answered
+
+
+def test_what_comes_at_once_beyond_the_limit_is_refused_and_has_a_row(
+    model_dir: Path, database, tmp_path: Path
+) -> None:
+    requests = b"".join(load.request(json.dumps(EVENT).encode(), entity=f"e-{number}") for number in range(10))
+    with running(model_dir, database.dsn("shadow"), tmp_path, MAX_CONCURRENCY="3", ROLE="shadow") as scorer:
+        with socket.create_connection(("127.0.0.1", scorer.client.base_url.port), timeout=10) as connection:
+            connection.sendall(requests)
+            connection.shutdown(socket.SHUT_WR)
+            answers = connection.makefile("rb").read()
+        assert scorer.end() == 0
+    assert (answers.count(b"HTTP/1.1 200"), answers.count(b"HTTP/1.1 503")) == (3, 7)
+    assert answers.count(b"retry-after: 1\r\n") == 7
+    with psycopg.connect(database.owner) as connection:
+        rows = connection.execute("select status, count(*) from predictions group by status order by status").fetchall()
+    assert rows == [(200, 3), (503, 7)]
+
+
+def test_the_access_log_tells_of_each_request_without_entity_or_payload(model_dir: Path, tmp_path: Path) -> None:
+    with running(model_dir, "postgresql://nobody@127.0.0.1:1/none", tmp_path, ACCESS_LOG="all") as scorer:
+        scorer.client.post("/score", json={**EVENT, "entity_id": "customer-17"}, headers={"x-request-id": "r-1"})
+        scorer.client.post("/score", json={**EVENT, "hour": 99}, headers={"x-request-id": "r-2"})
+        assert scorer.end() == 0
+    text = (tmp_path / "scorer.log").read_text()
+    answered, refused = (json.loads(line) for line in text.splitlines() if '"scorer.request"' in line)
+    assert (answered["request_id"], answered["status"], answered["role"]) == ("r-1", 200, "stable")
+    assert 0 <= answered["score"] <= 1
+    assert (refused["request_id"], refused["status"], refused["score"]) == ("r-2", 422, None)
+    assert "customer-17" not in text
+    assert "249.9" not in text
