@@ -215,6 +215,43 @@ def one_round(server: Contender, events: Sequence[bytes], connections: int) -> N
     server.p99.append(statistics.quantiles(measured.latencies, n=100)[98] * 1e3)
 
 
+def cold_start(server: Contender, model: Path, folder: Path) -> tuple[float, float]:
+    """Seconds from the start of the process to its first answer, and its memory then, in MiB."""
+    began = time.perf_counter()
+    with serving([server], model, folder):
+        body = bodies(1)[0]
+        asyncio.run(load.run(server.port, [load.request(b'{"event":' + body + b"}" if server.wrap else body)], 1))
+        return time.perf_counter() - began, server.memory()
+
+
+def cold_starts(servers: Sequence[Contender], model: Path, folder: Path) -> Table:
+    """Medians of three starts of each server, in turn."""
+    found: dict[str, list[tuple[float, float]]] = {server.name: [] for server in servers}
+    for _ in range(3):
+        for server in servers:
+            found[server.name].append(cold_start(server, model, folder))
+    made = Table(title="Cold start to the first answer: medians of 3")
+    for column in ("server", "seconds", "MiB"):
+        made.add_column(column, justify="left" if column == "server" else "right")
+    for name, starts in found.items():
+        seconds, memory = (statistics.median(each) for each in zip(*starts, strict=True))
+        made.add_row(name, f"{seconds:.2f}", f"{memory:.0f}")
+    return made
+
+
+def log_cost(server: Contender, events: Sequence[bytes], connections: int) -> str:
+    """What the prediction log's own threads use of a request's CPU, beside the making of its line."""
+    assert server.process is not None
+    before = {thread.id: thread for thread in server.process.threads()}
+    one_round(server, events, connections)
+    spent = {
+        thread.id: thread.user_time + thread.system_time - before[thread.id].user_time - before[thread.id].system_time
+        for thread in server.process.threads()
+    }
+    others = sum(seconds for number, seconds in spent.items() if number != server.process.pid)
+    return f"log threads: {100 * others / sum(spent.values()):.1f} % of the CPU of '{server.name}'"
+
+
 def table(servers: Sequence[Contender]) -> Table:
     """The medians, with ratios to the first (vanilla BentoML) and the share of the last (the limit)."""
     made = Table(title="Medians of the rounds. The machine is shared: quote ratios, not rates.")
@@ -275,6 +312,9 @@ def main(rounds: int, connections: int, scale: float, trees: int) -> None:
                         if number == 0:
                             server.rates.clear(), server.cpu.clear(), server.p99.clear()
                 console.print(table(servers))
+                ours = next(server for server in servers if "lean" in server.name)
+                console.print(log_cost(ours, events, connections))
+            console.print(cold_starts([s for s in servers if "limit" not in s.name], folder / "model", folder))
 
 
 if __name__ == "__main__":
