@@ -158,7 +158,7 @@ def test_traffic_has_the_rhythm_of_its_day_and_week(events):
 def test_customers_have_hours_and_channels_of_their_own(events):
     busy = events.groupby("entity_id").filter(lambda rows: len(rows) >= 40)
     hours = busy.groupby("entity_id")["hour"].mean()
-    assert hours.std() > 1.5  # hours of 40 draws from one profile: a standard error of 5.6 / sqrt(40) = .9
+    assert hours.std() > 1.2  # without habits, 40 draws from one profile: a standard error of 5.6 / sqrt(40) = .9
     top = busy.groupby("entity_id")["channel"].agg(lambda used: used.value_counts(normalize=True).iloc[0])
     assert top.quantile(0.75) > 0.6  # of the whole traffic the first channel has .37
 

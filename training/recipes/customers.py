@@ -84,9 +84,9 @@ def ordinary(rng: np.random.Generator, settings: Customers, people: Population, 
 
 
 def _opened(rng: np.random.Generator, settings: Customers, count: int, window: Window) -> NDArray[np.int64]:
-    before = -log_normal(rng, settings.age_median_days, settings.age_sigma, count) * DAY_MS
-    joined = rng.integers(0, window.days, count) * DAY_MS
-    return np.where(rng.random(count) < settings.joining_share, joined, before.astype(np.int64))
+    """When the accounts were opened; those inside of the window at the beginning of a day."""
+    opened = np.floor(window.length - rng.exponential(settings.age_mean_days * DAY_MS, count)).astype(np.int64)
+    return np.where(opened > 0, opened // DAY_MS * DAY_MS, opened)
 
 
 def _starts(

@@ -53,11 +53,10 @@ class Customers:
     """Mean shares of the channels, and how much customers are alike (Dirichlet concentration; smaller: each has
     channels of his own)."""
 
-    age_median_days: float = 500.0
-    age_sigma: float = 1.1
-    joining_share: float = 0.15
-    """Age of the accounts at the window's start, and the share of accounts that are opened inside of it: most new
-    accounts are honest. Ages grow by a day a day."""
+    age_mean_days: float = 300.0
+    """Accounts are opened at an even rate: their age is exponential with this mean, and each grows by a day a day. The
+    exponential distribution has no memory, so the mix of ages is the same on each day: new customers come in as the
+    others grow older, and without drift there is none. Most new accounts are honest."""
 
     new_device_share: float = 0.03
     new_device_share_at_first: float = 0.5
