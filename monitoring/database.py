@@ -15,17 +15,17 @@ CONNECT_SECONDS: Final = 10
 
 
 @contextlib.contextmanager
-def session(dsn: str) -> Iterator[Connection]:
-    """A connection, committed and closed at the end. Raises UnreachableError, SchemaError."""
+def session(dsn: str, source: str = "MONITORING_DSN") -> Iterator[Connection]:
+    """A connection, committed and closed at the end. Raises UnreachableError, SchemaError, which name the `source`."""
     try:
         with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, application_name="vigil monitoring") as connection:
             yield connection
     except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedObject) as error:
         raise SchemaError(f"{_text(error)}: run `python -m monitoring migrate` as the owner first") from error
     except errors.InsufficientPrivilege as error:
-        raise SchemaError(f"{_text(error)}: the user in MONITORING_DSN has no right to do that") from error
+        raise SchemaError(f"{_text(error)}: the user in {source} has no right to do that") from error
     except psycopg.OperationalError as error:
-        raise UnreachableError(f"no session with the database in MONITORING_DSN: {_text(error)}") from error
+        raise UnreachableError(f"no session with the database in {source}: {_text(error)}") from error
 
 
 def _text(error: psycopg.Error) -> str:

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     password_labeller: SecretStr | None = Field(
         default=None, description="Password of the user labeller; unset: unchanged."
     )
+    password_trainer: SecretStr | None = Field(
+        default=None, description="Password of the user trainer; unset: unchanged."
+    )
 
     @field_validator("dsn")
     @classmethod

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done, 1 an error nobody expected, 2 a wrong call, 3 data that can't be read or used, 4 not enough data
 (too few rows, or too few of one class), 5 a problem with a model folder, a Bento or an artifact store, 6 a model that
-failed a gate which every model must pass.
+failed a gate which every model must pass; compare has two more, 7 and 8, and 9 for the prediction store.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from bentos import artifacts
 
 from . import column_map, datasets, evaluation_page, evaluation_report, finished_model, model_folder, package
 from .booster import TreeOptions
+from .compare_command import compare_command
 from .costs import CostOptions
 from .errors import ArtifactError, DataError, GatesError, TrainingError
 from .evaluation import Evaluation, Gate
@@ -72,10 +73,11 @@ class _Commands(click.Group):
     "model that failed a gate which every model must pass.",
 )
 def main() -> None:
-    """Make risk models: synthesize, train, evaluate, package, publish."""
+    """Make risk models: synthesize, train, evaluate, compare, package, publish."""
 
 
 main.add_command(synthesize_command)
+main.add_command(compare_command)
 
 
 @main.command("train")

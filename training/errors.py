@@ -4,7 +4,8 @@
     ├── DataError           (3)  a data file that can't be read, or that holds values which can't be used
     ├── NotEnoughDataError  (4)  too few rows, or too few of one class, to train or to measure
     ├── ArtifactError       (5)  a model folder or a Bento that is missing, foreign, damaged or could not be made
-    └── GatesError          (6)  a model that failed a gate which every model must pass
+    ├── GatesError          (6)  a model that failed a gate which every model must pass
+    └── StoreError          (9)  a prediction store that does not answer, or refuses
 
 Every message says what was wrong, where, and what to do.
 """
@@ -40,3 +41,9 @@ class GatesError(TrainingError):
     """A model failed a gate that every model must pass."""
 
     exit_code = 6
+
+
+class StoreError(TrainingError):
+    """The prediction store does not answer, or refuses what was asked of it."""
+
+    exit_code = 9

@@ -2,7 +2,7 @@
 
 A category has one band for each value, an integer of few values one for each, an integer of a bounded range four equal
 ones (hours: 0-5, 6-11, ...), any other number bands between its quantiles. Missing values are a band of their own.
-Beside the fields stand `entity` (seen in the training or not) and `values` (some missing, or all known).
+Beside the fields stand `entity` (seen in the training or not) and `missing values` (some or none).
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def dimensions(dataset: Dataset, known: NDArray[np.bool_] | None = None) -> Iter
         absent = features.missing(values)
         incomplete |= absent
         yield _with_missing(field.name, _banded(field, values, absent), absent)
-    yield Dimension("values", ("all known", "some missing"), incomplete.astype(np.int64))
+    yield Dimension("missing values", ("none", "some"), incomplete.astype(np.int64))
     if known is not None:
         yield Dimension("entity", ("new", "known"), known.astype(np.int64))
 

@@ -4,7 +4,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['stable', 'canary', 'shadow', 'reader', 'labeller'] loop
+    foreach name in array array['stable', 'canary', 'shadow', 'reader', 'labeller', 'trainer'] loop
         begin
             execute format('create role %I login', name);
         exception when duplicate_object or unique_violation then
@@ -12,24 +12,28 @@ begin
         end;
     end loop;
 
-    execute format('revoke all on database %I from public, stable, canary, shadow, reader, labeller', current_database());
-    execute format('grant connect on database %I to stable, canary, shadow, reader, labeller', current_database());
+    execute format('revoke all on database %I from public, stable, canary, shadow, reader, labeller, trainer', current_database());
+    execute format('grant connect on database %I to stable, canary, shadow, reader, labeller, trainer', current_database());
     -- A batch that was sent before goes through a temporary table: insert ... select ... on conflict do nothing.
     execute format('grant temporary on database %I to stable, canary, shadow, labeller', current_database());
 end
 $$;
 
-revoke all on schema public from public, stable, canary, shadow, reader, labeller;
-grant usage on schema public to stable, canary, shadow, reader, labeller;
+revoke all on schema public from public, stable, canary, shadow, reader, labeller, trainer;
+grant usage on schema public to stable, canary, shadow, reader, labeller, trainer;
 
-revoke all on all tables in schema public from public, stable, canary, shadow, reader, labeller;
+revoke all on all tables in schema public from public, stable, canary, shadow, reader, labeller, trainer;
 
 -- A scorer adds rows in its own name: it may not choose `role`, whose default is the user itself, and reads nothing.
 grant insert (
     request_id, event_id, entity_id, tag, occurred_at, scored_at, status, fields, score, decision, latency_us
 ) on predictions to stable, canary, shadow;
 
-grant select on predictions, labels, schema_migrations to reader;
+grant select on predictions, labels, comparisons, schema_migrations to reader;
 
 -- Reads labels to tell a correction from a repetition.
 grant select, insert on labels to labeller;
+
+-- Compares models on what was sent, without seeing what was answered, and adds what it found.
+grant select (request_id, event_id, entity_id, role, scored_at, status, fields) on predictions to trainer;
+grant insert on comparisons to trainer;

@@ -25,7 +25,7 @@ def test_a_new_database_gets_every_file_and_the_second_run_none(empty_database):
         assert migrations.migrate(owner, {}) == [file.name for file in migrations.migrations()]
         assert migrations.migrate(owner, {}) == []
         names = owner.execute("select name from schema_migrations order by name").fetchall()
-    assert names == [("0001_predictions",), ("0002_labels",)]
+    assert names == [("0001_predictions",), ("0002_labels",), ("0003_comparisons",)]
 
 
 def test_what_was_migrated_is_committed(empty_database):
@@ -87,9 +87,9 @@ def test_an_applied_file_that_was_altered_is_refused(empty_database, folder):
 
 def test_a_newer_database_is_refused(empty_database, folder):
     with psycopg.connect(empty_database) as owner:
-        (folder / "0003_future.sql").write_text("create table future (a int);")
+        (folder / "0009_future.sql").write_text("create table future (a int);")
         migrations.migrate(owner, {}, folder)
-        with pytest.raises(SchemaError, match="has 0003_future"):
+        with pytest.raises(SchemaError, match="has 0009_future"):
             migrations.migrate(owner, {})
 
 
@@ -97,18 +97,18 @@ def test_a_file_with_an_old_number_is_refused(empty_database, folder):
     with psycopg.connect(empty_database) as owner:
         migrations.migrate(owner, {}, folder)
         (folder / "0001_b.sql").write_text("select 1;")
-        with pytest.raises(SchemaError, match=r"0001_b.sql is older than what was applied last \(0002_labels\)"):
+        with pytest.raises(SchemaError, match=r"0001_b.sql is older than what was applied last \(0003_comparisons\)"):
             migrations.migrate(owner, {}, folder)
 
 
 def test_a_file_that_fails_leaves_nothing_of_itself(empty_database, folder):
-    (folder / "0003_broken.sql").write_text("create table half (a int); select 1/0;")
+    (folder / "0009_broken.sql").write_text("create table half (a int); select 1/0;")
     with psycopg.connect(empty_database) as owner:
         with pytest.raises(psycopg.errors.DivisionByZero):
             migrations.migrate(owner, {}, folder)
         assert owner.execute("select to_regclass('half')").fetchone() == (None,)
-        (folder / "0003_broken.sql").write_text("create table half (a int);")
-        assert migrations.migrate(owner, {}, folder) == ["0003_broken"]
+        (folder / "0009_broken.sql").write_text("create table half (a int);")
+        assert migrations.migrate(owner, {}, folder) == ["0009_broken"]
 
 
 def test_two_at_once_are_one_after_the_other(empty_database):
@@ -125,7 +125,8 @@ def test_two_at_once_are_one_after_the_other(empty_database):
     for thread in threads:
         thread.join()
     assert sorted(name for names in applied for name in names) == [
-        "0001_predictions", "0002_labels", "predictions_20260530", "predictions_20260531", "predictions_20260601",
+        "0001_predictions", "0002_labels", "0003_comparisons", "predictions_20260530", "predictions_20260531",
+        "predictions_20260601",
     ]  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def test_candidates_are_never_tried_twice():
 def test_every_field_of_the_event_has_slices_and_every_row_is_in_one(dataset):
     known = np.arange(len(dataset)) % 2 == 0
     found = {each.field: each for each in slices.dimensions(dataset, known)}
-    assert set(found) == {field.name for field in FEATURES} | {"values", "entity"}
+    assert set(found) == {field.name for field in FEATURES} | {"missing values", "entity"}
     for each in found.values():
         assert each.place.min() >= 0
         assert each.place.max() < len(each.bands)
