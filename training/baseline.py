@@ -17,14 +17,17 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from bentos.risk_scorer.events import FEATURES
 from bentos.risk_scorer.features import COLUMNS
 
+_MOST_ROWS: Final = 100_000
+"""Some thirty weights need no more rows, and the newest are the most like those that it is tested on."""
+
 _HOUR: Final = "hour"
 _DAY: Final = 24.0
 
 
 def fit(matrix: NDArray[np.float64], labels: NDArray[np.int8]) -> Pipeline:
-    """A fitted pipeline on the model's matrix; its `decision_function` gives log-odds."""
+    """A fitted pipeline on the newest rows of the model's matrix; its `decision_function` gives log-odds."""
     pipeline = Pipeline([("inputs", _inputs()), ("regression", LogisticRegression(max_iter=1000))])
-    return pipeline.fit(matrix, labels)
+    return pipeline.fit(matrix[-_MOST_ROWS:], labels[-_MOST_ROWS:])
 
 
 def log_odds(pipeline: Pipeline, matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,6 +20,11 @@ _HELD_OUT: Final = 0.2
 """Share of the training part (its newest rows) that decides how many trees there are. Not the calibration part: its
 scores would look better than those of unseen events, and the calibration would be too sure of itself."""
 
+_MOST_LEARNERS: Final = 80_000
+_MOST_JUDGES: Final = 40_000
+"""Of more older and newest rows, every second, third, ... is enough to find the number of trees: on a million events
+this chose 191 trees instead of 161, whose log loss on later events is the same to .0001, in a quarter of the time."""
+
 _PATIENCE: Final = 30
 """Trees without an improvement of the held-out log loss before growing stops."""
 
@@ -39,7 +44,7 @@ class TreeOptions:
 
 
 class Rows:
-    """The training part, binned once for every fit on it: all rows, the older ones, and the newest that judge them.
+    """The training part, binned once for every fit on it: all rows, older ones, and the newest, which judge them.
 
     Bins are made of the fields alone, so the newest rows' labels stay unseen by what learns from the older ones.
     """
@@ -54,8 +59,8 @@ class Rows:
             categorical_feature=list(CATEGORICAL),
             params={"feature_pre_filter": False, "verbosity": -1},  # which columns can be split depends on the options
         ).construct()
-        self.older = self.all.subset(np.arange(cut))
-        self.newest = self.all.subset(np.arange(cut, len(labels)))
+        self.older = self.all.subset(_spread(0, cut, _MOST_LEARNERS))
+        self.newest = self.all.subset(_spread(cut, len(labels), _MOST_JUDGES))
 
 
 def fit(rows: Rows, options: TreeOptions) -> str:
@@ -94,6 +99,11 @@ def tree_count(text: str) -> int:
     """How many trees a model has."""
     count: int = lgb.Booster(model_str=text).num_trees()
     return count
+
+
+def _spread(start: int, end: int, most: int) -> NDArray[np.int64]:
+    """Row numbers from start to end in equal steps, so long that there are at most so many."""
+    return np.arange(start, end, max(1, -(-(end - start) // most)))
 
 
 def _parameters(options: TreeOptions) -> dict[str, Any]:

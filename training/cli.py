@@ -15,7 +15,16 @@ import numpy as np
 
 from bentos import artifacts
 
-from . import column_map, datasets, evaluation_page, evaluation_report, finished_model, model_folder, package
+from . import (
+    column_map,
+    datasets,
+    evaluation_page,
+    evaluation_report,
+    finished_model,
+    model_card,
+    model_folder,
+    package,
+)
 from .booster import TreeOptions
 from .compare_command import compare_command
 from .costs import CostOptions
@@ -155,6 +164,18 @@ def evaluate_command(model: Path, data: Path, columns: Path | None, out: Path | 
         _write_report(evaluation, out)
 
 
+@main.command("card")
+@click.option("--model", type=_FILE, required=True, help="A model folder.")
+@click.option("--out", type=_FILE, default=None, show_default="standard output", help="The markdown file to write.")
+def card_command(model: Path, out: Path | None) -> None:
+    """Write the tables of a model card: metrics, gates, slices and fairness, as the model's own evaluation has them."""
+    text = model_card.tables(model_folder.read_evaluation(model))
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        _write(text, out)
+
+
 @main.command("package")
 @click.option("--model", type=_FILE, required=True, help="A model folder.")
 @click.option("--home", type=_FILE, default=None, show_default="BENTOML_HOME", help="The BentoML home to build into.")
@@ -192,8 +213,12 @@ def _refuse(failed: Sequence[Gate], *, forced: bool) -> None:
 
 
 def _write_report(evaluation: Evaluation, path: Path) -> None:
+    _write(_FORMS[path.suffix.lower()](evaluation), path)
+
+
+def _write(text: str, path: Path) -> None:
     try:
-        path.write_text(_FORMS[path.suffix.lower()](evaluation), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path}: can't be written: {error.strerror or error}") from error
     _progress(f"wrote {path}")

@@ -171,7 +171,7 @@ def _value_bytes(column: "pd.Series[Any]") -> bytes:
         naive: NDArray[np.datetime64] = column.dt.tz_localize(None).to_numpy()
         return naive.astype("datetime64[us]").astype("<i8").tobytes()
     if column.dtype == object:
-        return "\0".join("" if value is None else value for value in column).encode()
+        return "\0".join(["" if value is None else value for value in column.tolist()]).encode()
     numbers: NDArray[np.float64] = column.to_numpy().astype("<f8")
     return numbers.tobytes()
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+from bentos.risk_scorer.policy import Decision
+
 from .evaluation import DataPart, Evaluation, Metrics, Slice, Split, Training
 from .floors import FALSE_POSITIVE_SLACK, RECALL_SLACK
 from .markdown import area, money, share, table
@@ -274,7 +276,7 @@ def _warning(evaluation: Evaluation) -> str:
 
 
 def _priced(name: str, metrics: Metrics) -> list[str]:
-    return [name, *(f"{part:.2%}" for part in metrics.decisions.values()), money(metrics.cost_per_1000)]
+    return [name, *(f"{metrics.decisions[each]:.2%}" for each in Decision), money(metrics.cost_per_1000)]
 
 
 def data(evaluation: Evaluation) -> str:

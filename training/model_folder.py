@@ -13,6 +13,7 @@ from bentos.risk_scorer.features import COLUMNS
 from bentos.risk_scorer.model_files import ModelFile
 
 from .errors import ArtifactError
+from .evaluation import Evaluation
 from .train import TrainedModel
 
 
@@ -55,6 +56,17 @@ def read_model_file(path: Path) -> ModelFile:
             f"{', '.join(COLUMNS)}; train it again"
         )
     return model
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """The evaluation.json of a model folder. Raises ArtifactError when it is absent or of another version."""
+    file = path / model_files.EVALUATION
+    try:
+        return Evaluation.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise ArtifactError(f"{file}: can't be read: {error.strerror or error}; train a model first") from error
+    except ValidationError as error:
+        raise ArtifactError(f"{file}: can't be read: {error}; train the model again") from error
 
 
 def copy(source: Path, target: Path) -> None:

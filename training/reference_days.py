@@ -29,7 +29,8 @@ _Values = NDArray[Any]
 def build(dataset: Dataset, scores: NDArray[np.float64]) -> Reference:
     """The reference of a data set and its scores: its newest whole UTC days, at most 28, that have events.
 
-    Without times, or without one whole day, everything is one pooled day and `days` is empty.
+    Without times, or without one whole day, everything is one pooled day and `days` is empty. Scores of rows that are
+    not `needed` may be NaN.
     """
     days, rows_a_day = _days(dataset)
     chosen = np.concatenate(rows_a_day)
@@ -44,6 +45,14 @@ def build(dataset: Dataset, scores: NDArray[np.float64]) -> Reference:
             )
     fields[SCORE] = _number(scores, chosen, rows_a_day)
     return Reference(days=tuple(days), fields=fields)
+
+
+def needed(dataset: Dataset) -> NDArray[np.bool_]:
+    """The rows whose scores the reference is made of."""
+    chosen = np.zeros(len(dataset), dtype=bool)
+    for rows in _days(dataset)[1]:
+        chosen[rows] = True
+    return chosen
 
 
 def _days(dataset: Dataset) -> tuple[list[str], list[NDArray[np.int64]]]:

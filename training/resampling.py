@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse  # type: ignore[import-untyped] # scipy has no types of its own
 
 RESAMPLES: Final = 200
-_MOST_UNITS: Final = 16_384
+_MOST_UNITS: Final = 4_096
 
 _Floats = NDArray[np.float64]
 

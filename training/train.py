@@ -70,31 +70,45 @@ def train(dataset: Dataset, options: TrainOptions, progress: Progress = lambda _
     require_enough(dataset)
     parts = splits.three_parts(dataset, options.seed)
     progress(f"split by {_split_by(parts)}: {len(parts.train)} / {len(parts.calibration)} / {len(parts.test)} rows")
-    grown = _grow(parts.train, options, progress)
-    raw = [booster.raw_scores(grown.text, part.matrix()) for part in (parts.train, parts.calibration, parts.test)]
-    calibration = calibrate.fit(raw[1], parts.calibration.labels)
-    scores = [calibration.many(each) for each in raw]
+    matrices = _Matrices(parts.train.matrix(), parts.calibration.matrix(), parts.test.matrix())
+    grown = _grow(matrices.train, parts.train.labels, options, progress)
+    raw = booster.raw_scores(grown.text, matrices.calibration)
+    calibration = calibrate.fit(raw, parts.calibration.labels)
     prices = costs.default_costs(parts.train, options.costs)
-    policy, choice = _thresholds(parts.calibration, scores[1], prices, options.review_capacity)
+    scores, tested = (calibration.many(each) for each in (raw, booster.raw_scores(grown.text, matrices.test)))
+    policy, choice = _thresholds(parts.calibration, scores, prices, options.review_capacity)
     progress(f"reviews from {policy.review_from:.4f}, blocks from {policy.block_from:.4f}: bound by {choice.bound_by}")
     evaluation = evaluate.evaluate(
         parts.test,
-        Candidate(scores[2], policy),
+        Candidate(tested, policy),
         rng=np.random.default_rng(options.seed),
-        baseline=_baseline(parts, prices, options),
+        baseline=_baseline(parts, matrices, prices, options),
         background=Background(_split(parts), _training(grown, choice), _known(parts)),
     )
     progress(f"evaluated on the test part: PR-AUC {evaluation.model.pr_auc.value:.4f}")
-    whole, all_scores = _together(parts), np.concatenate(scores)
+    whole = _together(parts)
+    seen = reference_days.needed(whole)[: len(parts.train)]
+    learned = np.full(len(parts.train), np.nan)
+    learned[seen] = calibration.many(booster.raw_scores(grown.text, matrices.train[seen]))
+    all_scores = np.concatenate([learned, scores, tested])
     return TrainedModel(
         booster_text=grown.text,
         calibration=calibration,
-        self_test=_self_test(whole, all_scores),
+        self_test=_self_test(np.concatenate([matrices.train, matrices.calibration, matrices.test]), all_scores),
         trained_on=_trained_on(dataset),
         policy=policy,
         reference=reference_days.build(whole, all_scores),
         evaluation=evaluation,
     )
+
+
+@dataclass(frozen=True)
+class _Matrices:
+    """The model's matrix of each part, made once."""
+
+    train: _Floats
+    calibration: _Floats
+    test: _Floats
 
 
 @dataclass(frozen=True)
@@ -106,8 +120,8 @@ class _Grown:
     tried: tuple[Tried, ...]
 
 
-def _grow(training: Dataset, options: TrainOptions, progress: Progress) -> _Grown:
-    rows = booster.Rows(training.matrix(), training.labels)
+def _grow(matrix: _Floats, labels: NDArray[np.int8], options: TrainOptions, progress: Progress) -> _Grown:
+    rows = booster.Rows(matrix, labels)
     trees = options.trees
     tried: tuple[Tried, ...] = ()
     if options.search:
@@ -124,13 +138,13 @@ def _thresholds(
     return thresholds.choose(Kept(scores, costs.amounts(part), part.labels), prices, capacity)
 
 
-def _baseline(parts: splits.Parts, prices: Costs, options: TrainOptions) -> Candidate:
+def _baseline(parts: splits.Parts, matrices: _Matrices, prices: Costs, options: TrainOptions) -> Candidate:
     """Logistic regression, calibrated and with thresholds in the same way: only so is the comparison fair to it."""
-    simple = baseline.fit(parts.train.matrix(), parts.train.labels)
-    raw = baseline.log_odds(simple, parts.calibration.matrix())
+    simple = baseline.fit(matrices.train, parts.train.labels)
+    raw = baseline.log_odds(simple, matrices.calibration)
     calibration = calibrate.fit(raw, parts.calibration.labels)
     policy, _ = _thresholds(parts.calibration, calibration.many(raw), prices, options.review_capacity)
-    return Candidate(calibration.many(baseline.log_odds(simple, parts.test.matrix())), policy)
+    return Candidate(calibration.many(baseline.log_odds(simple, matrices.test)), policy)
 
 
 def _training(grown: _Grown, choice: ThresholdChoice) -> Training:
@@ -173,10 +187,9 @@ def _split_by(parts: splits.Parts) -> Literal["time", "random"]:
     return "time" if parts.by_time else "random"
 
 
-def _self_test(dataset: Dataset, scores: _Floats) -> SelfTest:
-    """Rows spread over the range of scores, and as many with missing values, where there are any."""
-    matrix = dataset.matrix()
-    by_score = np.argsort(scores, kind="stable")
+def _self_test(matrix: _Floats, scores: _Floats) -> SelfTest:
+    """Rows spread over the range of scores, and as many with missing values, where there are any. NaN: not scored."""
+    by_score = np.argsort(scores, kind="stable")[: len(scores) - int(np.isnan(scores).sum())]
     incomplete = by_score[np.isnan(matrix[by_score]).any(axis=1)]
     rows = np.unique(np.concatenate([_spread(by_score), _spread(incomplete)]))
     return SelfTest(

@@ -70,6 +70,9 @@ def test_a_file_of_ones_own_goes_the_whole_way(run, csv, tmp_path):
         assert (tmp_path / name).read_text(encoding="utf-8").startswith(start)
     assert run("evaluate", "--model", model, "--data", csv, "--out", tmp_path / "e.pdf").exit_code == 2
 
+    assert run("card", "--model", model, "--out", tmp_path / "card.md").exit_code == 0
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == run("card", "--model", model).stdout
+
     packaged = run("package", "--model", model, "--home", home)
     assert packaged.exit_code == 0, packaged.stderr
     tag = packaged.stdout.strip()

@@ -8,7 +8,17 @@ import pytest
 from bentos.risk_scorer import identity, model_files, scorer
 from bentos.risk_scorer.events import FEATURES
 from bentos.risk_scorer.model_files import ModelFile
-from training import baseline, booster, datasets, finished_model, model_folder, reference_days, splits, synthesize
+from training import (
+    baseline,
+    booster,
+    datasets,
+    finished_model,
+    model_card,
+    model_folder,
+    reference_days,
+    splits,
+    synthesize,
+)
 from training.booster import Rows, TreeOptions
 from training.costs import CostOptions, default_costs
 from training.errors import ArtifactError, NotEnoughDataError
@@ -243,3 +253,58 @@ def test_a_damaged_or_foreign_folder_is_an_artifact_problem(dataset, folder, tmp
             finished_model.assess(folder, dataset, np.random.default_rng(0))
     with pytest.raises(ArtifactError, match=r"lacks model\.txt"):
         finished_model.assess(tmp_path, dataset, np.random.default_rng(0))
+
+
+# --- options of training that the evaluation tells
+
+
+def test_what_was_chosen_and_why_stands_in_the_evaluation(dataset):
+    options = TrainOptions(
+        TreeOptions(trees=60, leaves=15, monotone=(("velocity_5m", 1),)), review_capacity=0.001, search=2
+    )
+    made = train(dataset, options)
+    chosen = made.evaluation.training
+    assert (len(chosen.search), chosen.monotone) == (2, {"velocity_5m": 1})
+    assert chosen.thresholds.review_share <= 0.001
+    assert made.policy.review_capacity == made.evaluation.policy.review_capacity == 0.001
+    assert chosen.trees == booster.tree_count(made.booster_text)
+
+
+def test_known_entities_are_those_of_the_training_part(dataset, model):
+    parts = splits.three_parts(dataset, OPTIONS.seed)
+    seen = set(parts.train.frame["entity_id"])
+    rows = {each.band: each.rows for each in model.evaluation.slices if each.field == "entity"}
+    assert rows["known"] == sum(entity in seen for entity in parts.test.frame["entity_id"])
+    assert sum(rows.values()) == len(parts.test)
+
+
+def test_rows_whose_scores_the_reference_needs_are_the_days_that_it_has(dataset, model):
+    wanted = reference_days.needed(dataset)
+    days = dataset.times.astype("datetime64[D]").astype(str)
+    assert set(days[wanted]) == set(model.reference.days)
+    assert (np.isin(days, model.reference.days) == wanted).all()
+    assert model.reference.fields["score"].missing == (0,) * 28
+
+
+def test_of_many_rows_some_decide_the_number_of_trees_and_all_are_grown_on(dataset, monkeypatch):
+    monkeypatch.setattr(booster, "_MOST_LEARNERS", 1_000)
+    monkeypatch.setattr(booster, "_MOST_JUDGES", 300)
+    rows = Rows(dataset.matrix(), dataset.labels)
+    assert 500 < rows.older.construct().num_data() <= 1_000
+    assert 150 < rows.newest.construct().num_data() <= 300
+    assert rows.all.num_data() == len(dataset)
+
+
+# --- model card
+
+
+def test_a_card_has_the_tables_of_the_models_own_evaluation(model, folder, tmp_path):
+    text = model_card.tables(model.evaluation)
+    assert text == model_card.tables(model_folder.read_evaluation(folder))
+    for words in ("### Metrics", "### Slices", "### Fairness floors", f"{model.evaluation.model.pr_auc.value:.4f}"):
+        assert words in text
+    (folder / model_files.EVALUATION).write_text('{"format": 1}')
+    with pytest.raises(ArtifactError, match="train the model again"):
+        model_folder.read_evaluation(folder)
+    with pytest.raises(ArtifactError, match="train a model first"):
+        model_folder.read_evaluation(tmp_path)
