@@ -6,12 +6,14 @@ A table stands between `<!-- NAME -->` and `<!-- /NAME -->`, and comes from the 
 import re
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
 from bentos.risk_scorer.events import FEATURES
 from bentos.risk_scorer.settings import Settings
+from training import datasets, model_card, synthesize, train
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,16 +31,27 @@ def event() -> str:
     """Every feature of the event."""
     lines = ["| field | | range | watched for drift | meaning |", "|---|---|---|---|---|"]
     for field in FEATURES:
-        values = ", ".join(field.categories) if field.categories else f"{field.low:g} to {field.high:g}"
+        values = ", ".join(field.categories) or f"{_bound(field.low)} to {_bound(field.high)}"
         needed = "required" if field.required else "optional"
         watched = "yes" if field.watch else "no"
         lines.append(f"| `{field.name}` | {needed} | {values} | {watched} | {field.description} |")
     return "\n".join(lines)
 
 
+def example() -> str:
+    """The figures of one model, trained on invented events that everybody can make again."""
+    data = datasets.from_frame(synthesize.realistic(60_000, seed=1, end=datetime(2026, 11, 1, tzinfo=UTC)))
+    return model_card.tables(train.train(data, train.TrainOptions()).evaluation).replace("### ", "#### ").rstrip()
+
+
+def _bound(value: float | None) -> str:
+    return "any" if value is None else f"{value:,.0f}"
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("bentos/README.md", "settings"): settings,
     ("bentos/README.md", "event"): event,
+    ("MODEL_CARD.md", "example"): example,
 }
 
 
