@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Final, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 _GONE: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket"})
 
@@ -50,12 +50,20 @@ class ArtifactStore(Protocol):
 
 def open_store(url: str) -> ArtifactStore:
     """The store of a URL. Raises UnreachableError for a URL of no kind that is known."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path.startswith("/"):
         return FolderStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(parts.netloc, parts.path.strip("/"))
     raise UnreachableError(f"{url!r} is no artifact store: give file:///an/absolute/path or s3://bucket/prefix")
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of a URL; empty ones for what is none."""
+    try:
+        return urlsplit("" if "%00" in url or "\0" in url else url)
+    except ValueError:
+        return urlsplit("")
 
 
 class FolderStore:

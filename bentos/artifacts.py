@@ -12,6 +12,7 @@ derived from the content, so a pulled Bento is proved by computing it again. Exi
 import argparse
 import lzma
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -95,7 +96,7 @@ def _refuse_unsafe(archive: Path, tag: str) -> None:
         raise AlteredError(f"what is stored as {tag} is no whole Bento ({error}): publish it again") from error
     for member in members:
         parts = Path(member.name).parts
-        if member.issym() or member.islnk() or ".." in parts or member.name.startswith("/"):
+        if not (member.isfile() or member.isdir()) or ".." in parts or member.name.startswith("/"):
             raise AlteredError(f"{tag} holds {member.name!r}, which no Bento of ours has: publish it again")
 
 
@@ -112,7 +113,7 @@ def _home_store(home: Path | None) -> dict[str, Any]:
 
 def _version(tag: str) -> str:
     name, _, version = tag.partition(":")
-    if name != identity.NAME or not version or set(version) - set("0123456789abcdef"):
+    if name != identity.NAME or not re.fullmatch("[0-9a-f]{12}", version):
         raise NotFoundError(f"{tag!r} is no tag of ours: they look like {identity.tag('0123456789ab')}")
     return version
 

@@ -4,7 +4,7 @@
 it would have answered to each: `[score, decision]`, or `null` for one that it would have refused.
 
 Exit codes: 0 ended when asked to; 2 wrong settings; 3 a model file is missing or wrong; 4 locked for another
-environment; 5 the self-test failed; 6 the port can't be listened on.
+environment; 5 the self-test failed; 6 the port can't be listened on; 7 another process uses the spool.
 """
 
 import logging

@@ -4,12 +4,15 @@ The prediction log has the same and more; this is for whoever reads `kubectl log
 together, so that a request does not pay for a system call.
 """
 
+import logging
 import threading
 from collections import deque
 from typing import BinaryIO, Final
 
 from .prediction_log import Row
 from .settings import Lines
+
+_log = logging.getLogger(__name__)
 
 _MOST_WAITING: Final = 10_000
 """Lines that may wait while nobody reads the output: beyond that the oldest are lost, and scoring goes on."""
@@ -54,5 +57,8 @@ class AccessLog:
         waiting = self._waiting
         lines = [waiting.popleft() for _ in range(len(waiting))]
         if lines:
-            self._output.write("".join(lines).encode())
-            self._output.flush()
+            try:
+                self._output.write("".join(lines).encode())
+                self._output.flush()
+            except OSError as error:
+                _log.warning("access_log.lost lines=%d error=%s", len(lines), error.strerror)

@@ -91,6 +91,8 @@ class LeanProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self.lean = False
+        if self.transport.is_closing():  # the answer before this one was the last
+            return
         scoring, limits, headers = self.scoring, self.limits, self.fields
         exchange = scoring.begin(headers)
         try:

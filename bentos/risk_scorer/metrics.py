@@ -57,6 +57,10 @@ class LogState(Protocol):
     def spool_bytes(self) -> int:
         """Bytes that wait on disk."""
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether the writer lives."""
+
 
 class LogCounts:
     """What became of the rows of the prediction log.

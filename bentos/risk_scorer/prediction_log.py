@@ -24,7 +24,9 @@ from enum import Enum, auto
 from typing import Any, Final, LiteralString
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
+from .errors import DsnError
 from .metrics import LogCounts
 from .settings import Settings
 from .spool import Spool
@@ -116,7 +118,8 @@ class PredictionLog:
     """Writes rows to the store from a thread of its own, between `start` and `close`."""
 
     def __init__(self, dsn: str, settings: Settings, counts: LogCounts) -> None:
-        self._dsn, self._settings, self.counts = dsn, settings, counts
+        """Take over the spool. Raises DsnError, and SpoolError when another process uses its folder."""
+        self._dsn, self._settings, self.counts = _checked(dsn), settings, counts
         self._queue: deque[bytes] = deque()
         self._spool = Spool(settings.spool_dir, settings.spool_max_bytes)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="prediction-log", daemon=True)
@@ -150,10 +153,19 @@ class PredictionLog:
     def close(self, seconds: float) -> None:
         """Write what waits, to the store within `seconds`, else to the spool; then stop."""
         self._deadline = time.monotonic() + seconds
-        self._wake()
+        with contextlib.suppress(RuntimeError):  # its loop has ended already
+            self._wake()
         self._thread.join(seconds + _GRACE)
         if self._thread.is_alive():
             _log.error("prediction_log.stuck rows=%d: not emptied in %.0f s", len(self._queue), seconds)
+            return
+        self._spool_queue()
+        self._spool.close()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the writer lives."""
+        return self._thread.is_alive()
 
     async def _run(self) -> None:
         closing, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -188,7 +200,12 @@ class PredictionLog:
         """Whether the spool's oldest part, if there is one, is dealt with now."""
         if not len(self._spool):
             return True
-        lines = self._spool.oldest()
+        try:
+            lines = self._spool.oldest()
+        except OSError as error:
+            part = self._spool.set_oldest_aside()
+            _log.error("prediction_log.unreadable part=%s error=%s: left there", part.name, error.strerror)
+            return True
         problem = await self._problem(_replay(lines))
         if isinstance(problem, psycopg.DataError):
             return await self._replay_singly(lines)
@@ -220,7 +237,7 @@ class PredictionLog:
                 if self._connection is None:
                     self._connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
                 await write(self._connection)
-        except (psycopg.Error, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises, the rows are kept and tried again
             state = getattr(error, "sqlstate", None)
             _log.warning("prediction_log.failed error=%s sqlstate=%s", type(error).__name__, state)
             await self._disconnect()
@@ -230,7 +247,8 @@ class PredictionLog:
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.close()
+            with contextlib.suppress(psycopg.Error, OSError):  # it is given up either way
+                await connection.close()
 
     def _batch(self) -> list[bytes]:
         queue = self._queue
@@ -249,6 +267,17 @@ class PredictionLog:
             kept = 0
         self.counts.spooled += kept
         self.counts.dropped += len(batch) - kept
+
+
+def _checked(dsn: str) -> str:
+    """The DSN, when it can be read as one. A message never holds it: it has a password."""
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        raise DsnError(
+            f"SCORER_LOG_DSN is no PostgreSQL connection string ({str(error).split(chr(34))[0].strip()})"
+        ) from None
+    return dsn
 
 
 def _copy(lines: list[bytes]) -> Write:

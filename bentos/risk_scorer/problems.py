@@ -12,6 +12,8 @@ CLOSE: Final = (b"connection", b"close")
 """The header of an answer after which the connection ends."""
 
 _SHOWN: Final = 40
+_MOST_ERRORS: Final = 50
+"""Errors that are named: an answer must not be a hundred times what was sent."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,15 @@ def internal() -> Problem:
 
 def invalid_event(errors: tuple[tuple[str, str], ...]) -> Problem:
     """422: the body is JSON, but no event."""
-    fields = ", ".join(dict.fromkeys(name for name, _ in errors))
+    named = tuple((name[:_SHOWN], problem) for name, problem in errors[:_MOST_ERRORS])
+    fields = ", ".join(dict.fromkeys(name for name, _ in named))
+    more = f" and {len(errors) - len(named)} more" if len(errors) > len(named) else ""
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid-event",
         "The event can't be scored as it is",
-        f"{len(errors)} problem(s), in: {fields}. /openapi.json describes each field.",
-        errors,
+        f"{len(errors)} problem(s), in: {fields}{more}. /openapi.json describes each field.",
+        named,
     )
 
 

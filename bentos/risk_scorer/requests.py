@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
@@ -58,12 +59,18 @@ def refuse_body(headers: Headers, length: int, most: int) -> None:
         raise Refused(problems.too_large(most))
 
 
+MOST_EVENTS: Final = 1_000
+"""Most events that any setting can allow in a batch: validation ends there, so a huge one costs no more."""
+
+
 class Batch(BaseModel):
     """A body with many events."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    events: tuple[Event, ...] = Field(min_length=1, description="The events, at least one; each as for /score.")
+    events: tuple[Event, ...] = Field(
+        min_length=1, max_length=MOST_EVENTS, description="The events, at least one; each as for /score."
+    )
 
 
 def read(content: bytes, headers: Headers, now: datetime) -> Read:
@@ -151,6 +158,6 @@ def _refuse_duplicates(content: bytes, events: Sequence[Event], outer_keys: int 
 
 
 def _refuse_said_twice(pairs: list[tuple[str, Any]]) -> None:
-    keys = [key for key, _ in pairs]
-    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+    counted = Counter(key for key, _ in pairs)
+    if twice := [key[:40] for key, count in counted.items() if count > 1][:5]:
         raise Refused(problems.invalid_json(f"said more than once: {', '.join(twice)}"))

@@ -37,7 +37,10 @@ class Settings(BaseSettings):
         description="Largest request body, in bytes: an event has a few hundred. Larger is refused (413).",
     )
     max_batch_events: int = Field(
-        200, ge=1, description="Most events in one /score/batch: the others wait about 15 us for each of them."
+        200,
+        ge=1,
+        le=1_000,
+        description="Most events in one /score/batch: the others wait about 15 us for each of them.",
     )
     max_batch_bytes: int = Field(131_072, ge=256, description="Largest body of /score/batch, in bytes.")
     max_concurrency: int | None = Field(

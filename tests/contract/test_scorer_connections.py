@@ -107,6 +107,15 @@ def test_too_large_a_body_ends_the_connection(connection: socket.socket) -> None
     assert reader.ended()
 
 
+def test_nothing_is_scored_after_the_answer_that_ends_a_connection(server, connection: socket.socket) -> None:
+    before = requests_with_status(server, "200")
+    connection.sendall(request(b" " * 17_000) + request())
+    reader = Reader(connection)
+    assert reader.answer()[0] == 413
+    assert reader.ended()
+    assert requests_with_status(server, "200") == before
+
+
 def test_what_is_no_http_is_refused_and_the_server_goes_on(server, connection: socket.socket) -> None:
     connection.sendall(b"\x16\x03\x01 this is TLS, or nothing\r\n\r\n")
     assert Reader(connection).answer()[0] == 400

@@ -99,6 +99,20 @@ def test_an_event_stands_in_a_batch_once(server) -> None:
     assert error_fields(expect_problem(batch(server, twice), 422)) == ["events.1.event_id"]
 
 
+@pytest.mark.parametrize("events", [300, 30_000])
+def test_a_huge_refusal_stays_small(server, events: int) -> None:
+    answer = batch(server, [{}] * events)
+    problem = expect_problem(answer, 422)
+    assert len(answer.content) < 20_000
+    assert len(problem["errors"]) <= 50
+
+
+def test_many_keys_said_twice_are_refused_quickly_enough_to_finish(server) -> None:
+    keys = ",".join(f'"k{number}":1' for number in range(9_000))
+    body = f'{{"events":[{{"amount":{{{keys}}},"amount":1,"hour":1,"device_risk":1,"velocity_5m":1}}]}}'
+    expect_problem(server.client.post("/score/batch", content=body.encode(), headers=JSON), 400)
+
+
 @pytest.mark.parametrize("events", [[], None, PLAIN, [PLAIN] * 201])
 def test_a_batch_without_events_or_with_too_many_is_refused(server, events: object) -> None:
     assert error_fields(expect_problem(batch(server, events), 422)) == ["events"]

@@ -158,13 +158,18 @@ def test_what_was_altered_after_it_was_pulled_is_refused(built: Built, store: St
         pull(built.tag, store.url, tmp_path / "home")
 
 
-@pytest.mark.parametrize("tag", ["risk_scorer:0000000000aa", "risk_scorer:latest", "other:0123456789ab", "risk_scorer"])
+@pytest.mark.parametrize(
+    "tag",
+    ["risk_scorer:0000000000aa", "risk_scorer:latest", f"risk_scorer:{'a' * 400}", "other:0123456789ab", "risk_scorer"],
+)
 def test_a_tag_that_is_not_there_is_named(store: Store, tmp_path: Path, tag: str) -> None:
     with pytest.raises(NotFoundError, match=tag):
         pull(tag, store.url, tmp_path / "home")
 
 
-@pytest.mark.parametrize("url", ["/a/path", "file://host/path", "file:relative", "ftp://host/x", ""])
+@pytest.mark.parametrize(
+    "url", ["/a/path", "file://host/path", "file:relative", "ftp://host/x", "", "file://[bad", "file:///a%00b"]
+)
 def test_a_store_that_is_none_is_refused(built: Built, tmp_path: Path, url: str) -> None:
     with pytest.raises(UnreachableError, match="file:///an/absolute/path"):
         pull(built.tag, url, tmp_path / "home")

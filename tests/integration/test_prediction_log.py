@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 
+from bentos.risk_scorer.errors import DsnError
 from bentos.risk_scorer.metrics import LogCounts
 from bentos.risk_scorer.prediction_log import PredictionLog, Row
 from bentos.risk_scorer.settings import Settings
@@ -153,6 +155,33 @@ def test_a_full_queue_drops_and_counts_rather_than_waits(tmp_path: Path) -> None
     for number in range(25):
         log.append(line(number))
     assert (log.counts.queued, log.counts.dropped) == (25, 15)
+
+
+def test_a_spool_part_that_disappears_does_not_end_the_writer(database, tmp_path: Path) -> None:
+    tomorrow = NOW + timedelta(days=40)
+    with running(database.dsn("stable"), settings(tmp_path)) as log:
+        log.append(line(0, tomorrow))
+        wait_for(lambda: log.counts.spooled == 1)
+        next(tmp_path.glob("*.rows")).unlink()
+        log.append(line(1))
+        wait_for(lambda: stored(database) == ["r-1"])
+        assert log.is_writing
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70])
+def test_whatever_the_driver_raises_keeps_the_rows_and_the_writer(tmp_path: Path, host: str) -> None:
+    with running(f"host={host} dbname=x", settings(tmp_path)) as log:
+        for number in range(5):
+            log.append(line(number))
+        wait_for(lambda: log.counts.spooled == 5)
+        assert log.is_writing
+    assert log.counts.queued == log.counts.spooled
+
+
+def test_a_connection_string_that_is_none_is_refused_without_repeating_it(tmp_path: Path) -> None:
+    with pytest.raises(DsnError) as refused:
+        PredictionLog("password=secret complete nonsense", settings(tmp_path), LogCounts())
+    assert "secret" not in str(refused.value)
 
 
 def test_a_database_that_hangs_is_timed_out(database, tmp_path: Path) -> None:

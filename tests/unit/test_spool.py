@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from bentos.risk_scorer.errors import SpoolError
 from bentos.risk_scorer.spool import Spool
 
 LINES = [b"a\t1\n", b"b\t2\n"]
@@ -41,3 +42,28 @@ def test_a_folder_that_cannot_be_written_is_an_error_and_leaves_the_spool_usable
     with pytest.raises(OSError, match="spool"):
         spool.add(LINES)
     assert len(spool) == 0
+
+
+def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
+    first = Spool(tmp_path, 1_000)
+    with pytest.raises(SpoolError, match="SCORER_SPOOL_DIR"):
+        Spool(tmp_path, 1_000)
+    first.close()
+    assert len(Spool(tmp_path, 1_000)) == 0
+
+
+def test_what_is_no_part_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "abc.rows").write_text("somebody's notes")
+    (tmp_path / "000000000007.rows").mkdir()
+    spool = Spool(tmp_path, 1_000)
+    spool.add(LINES)
+    assert spool.oldest() == LINES
+    assert (tmp_path / "abc.rows").exists()
+
+
+def test_a_part_that_was_deleted_behind_its_back_is_forgotten(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1_000)
+    spool.add(LINES)
+    next(tmp_path.glob("*.rows")).unlink()
+    spool.remove_oldest()
+    assert (len(spool), spool.bytes) == (0, 0)
