@@ -8,7 +8,7 @@ import click
 
 from bentos.artifacts import ArtifactError
 from k8s.local.envoy import NoEnvoyError
-from k8s.local.errors import INTERRUPTED, LocalError, NotRunningError
+from k8s.local.errors import INTERRUPTED, LocalError, NotRunningError, UsageError
 from k8s.local.gateway_manifests import ManifestError
 from k8s.local.interrupts import Interrupted, Interrupts
 from k8s.local.postgres import PostgresError
@@ -66,6 +66,9 @@ class _Commands(click.Group):
         except (LocalError, TrainingError) as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            click.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}; name another place", err=True)
+            ctx.exit(UsageError.exit_code)
         except _UNSTARTED as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(NotRunningError.exit_code)

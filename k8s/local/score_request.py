@@ -51,12 +51,12 @@ def event_text(whole: str | None, values: dict[str, Any]) -> str:
 
 
 def post(url: str, body: str, entity: str | None) -> Answer:
-    """What POST /score answers. Raises NotRunningError when nothing does."""
+    """What POST /score answers. Raises NotRunningError when nothing does, UsageError for what can't be sent."""
+    if entity is not None and not (entity.isascii() and entity.isprintable()):
+        raise UsageError(f"{entity!r} can't stand in a header: an entity is a pseudonym of letters, digits and _ . : -")
     headers = {"content-type": "application/json", **({ENTITY_HEADER: entity} if entity else {})}
-    place = urlsplit(url)
-    if place.scheme != "http" or not place.hostname:
-        raise UsageError(f"{url!r} is no address of a gateway, such as http://127.0.0.1:8000")
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=_ANSWER_SECONDS)
+    host, port = _address(url)
+    connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("POST", "/score", body.encode(), headers)
         answer = connection.getresponse()
@@ -65,6 +65,16 @@ def post(url: str, body: str, entity: str | None) -> Answer:
         raise NotRunningError(f"{url} does not answer: {problem}") from problem
     finally:
         connection.close()
+
+
+def _address(url: str) -> tuple[str, int]:
+    try:
+        place = urlsplit(url)
+        if place.scheme == "http" and place.hostname:
+            return place.hostname, place.port or 80
+    except ValueError:  # a bracket that does not close, a port that is none
+        pass
+    raise UsageError(f"{url!r} is no address of a gateway, such as http://127.0.0.1:8000")
 
 
 def _indented(content: bytes) -> str:
