@@ -44,8 +44,9 @@ lock: $(BIN)/uv ## Renew every hash-pinned lock file from pyproject.toml (UPGRAD
 docs: $(VENV)/ready-dev ## Write the generated tables of the READMEs again
 	@PYTHONPATH=. $(BIN)/python .ci/docs.py
 
-bench: $(VENV)/ready-dev ## Our server beside BentoML's and FastAPI's ways, in one run
+bench: $(VENV)/ready-dev ## Serving beside BentoML and FastAPI, and training beside LightGBM alone, side by side
 	@$(BIN)/python -m tests.bench.serving
+	@$(BIN)/python -m tests.bench.training_speed
 
 clean: ## Remove the environment and everything that running made
 	@rm -rf $(VENV) .vigil .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
