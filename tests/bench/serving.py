@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from k8s.local import postgres
+from k8s.local.ports import free_ports
 from monitoring import migrations, partitions
 from tests.bench import load
 from training import datasets, model_folder, synthesize, train
@@ -153,7 +153,7 @@ def serving(servers: Sequence[Contender], model: Path, folder: Path) -> Iterator
     """All servers up and ready; none left when it ends."""
     with contextlib.ExitStack() as stack:
         for server in servers:
-            server.port = free_port()
+            server.port = free_ports(1)[0]
             environment = {
                 **os.environ,
                 "SCORER_MODEL_DIR": str(model),
@@ -179,13 +179,6 @@ def _end(process: psutil.Popen) -> None:
         process.wait(20)
     except psutil.TimeoutExpired:
         process.kill()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((load.HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_ready(server: Contender) -> None:

@@ -1,10 +1,8 @@
 """The two servers of a Bento, both of which must keep the contract of the HTTP interface."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,8 @@ import httpx
 import pytest
 
 from bentos.risk_scorer import identity
+from k8s.local.ports import free_ports
+from tests.waiting import wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 LEAN = (sys.executable, "-m", "bentos.risk_scorer", "serve")
@@ -27,12 +27,6 @@ class Server:
     client: httpx.Client
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def command(kind: str, port: int) -> tuple[str, ...]:
     if kind != "bentoml":
         return LEAN
@@ -44,7 +38,7 @@ def command(kind: str, port: int) -> tuple[str, ...]:
 def server(
     request: pytest.FixtureRequest, model_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    port, folder = free_port(), tmp_path_factory.mktemp("server")
+    port, folder = free_ports(1)[0], tmp_path_factory.mktemp("server")
     environment = {
         **os.environ,
         "SCORER_MODEL_DIR": str(model_dir),
@@ -66,16 +60,3 @@ def server(
     finally:
         process.terminate()
         assert process.wait(30) == 0, log.read_text()
-
-
-def wait_until_ready(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"not ready: {log.read_text()}")

@@ -17,7 +17,8 @@ import pandas as pd
 import psycopg
 import pytest
 
-from tests.bench.serving import free_port
+from k8s.local.ports import free_ports
+from tests.waiting import wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 BEFORE = "    event_id: Pseudonym | None = Field("
@@ -86,7 +87,7 @@ def model(copy: Path, data: Path) -> Path:
 def scorer(copy: Path, model: Path, database, tmp_path: Path) -> Iterator[httpx.Client]:
     """The copy's Bento, run by its own code, with a log."""
     tag = run(copy, "-m", "training", "package", "--model", str(model), "--home", str(copy / "home")).strip()
-    code, port = copy / "home" / "bentos" / tag.replace(":", "/") / "src", free_port()
+    code, port = copy / "home" / "bentos" / tag.replace(":", "/") / "src", free_ports(1)[0]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
         "SCORER_LOG_DSN": database.dsn("stable"),
         "SCORER_PORT": str(port),
@@ -103,19 +104,6 @@ def scorer(copy: Path, model: Path, database, tmp_path: Path) -> Iterator[httpx.
     finally:
         process.terminate()
         assert process.wait(30) == 0, log.read_text()
-
-
-def wait_until_ready(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"not ready: {log.read_text()}")
 
 
 def test_the_model_was_trained_on_it(model: Path) -> None:

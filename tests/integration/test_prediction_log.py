@@ -1,7 +1,6 @@
 """The prediction log against a real PostgreSQL: what is sent to it and what stands in the store are the same set."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from bentos.risk_scorer.prediction_log import PredictionLog, Row
 from bentos.risk_scorer.settings import Settings
 from bentos.risk_scorer.spool import Spool
 from monitoring import partitions
+from tests.waiting import wait_for
 
 NOW = datetime.now(UTC)
 
@@ -48,13 +48,6 @@ def running(dsn: str, chosen: Settings) -> Iterator[PredictionLog]:
         yield log
     finally:
         log.close(5)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.005)
 
 
 def stored(database) -> list[str]:

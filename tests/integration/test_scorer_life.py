@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +19,10 @@ import psycopg
 import pytest
 
 from k8s.local import postgres as local_postgres
+from k8s.local.ports import free_ports
 from monitoring import migrations, partitions
 from tests.bench import load
-from tests.bench.serving import free_port
+from tests.waiting import wait_for, wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 EVENT = {"amount": 249.9, "hour": 2, "device_risk": 2, "velocity_5m": 7}
@@ -59,7 +59,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(model_dir: Path, dsn: str, folder: Path, **settings: str) -> Iterator[Running]:
-    port = free_port()
+    port = free_ports(1)[0]
     chosen = {
         **FAST,
         "LOG_DSN": dsn,
@@ -73,26 +73,12 @@ def running(model_dir: Path, dsn: str, folder: Path, **settings: str) -> Iterato
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            wait_for(lambda: ready(client))
+            wait_until_ready(client, process, folder / "scorer.log")
             yield Running(process, client, folder / "spool")
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
-
-
-def ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.01)
 
 
 def stored(dsn: str) -> set[str]:
