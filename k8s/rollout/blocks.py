@@ -1,8 +1,8 @@
 """What a block of evidence holds: plain counts, as the gates take them. The words are those of the plan's docs.
 
-An entity counts once per metric per rollout, both arms together: `new` of `errors_affected` and `flagged_affected` are
-the entities affected for the first time in this block, `at_risk` the requests of entities that were not counted before.
-A request without an entity is its own unit. Failures without a row (refused connection, reset, timeout) are one unit each.
+An entity counts once per metric per rollout, both arms together: `new` of `errors_affected` and `flagged_affected`
+are the entities affected for the first time in this block, `at_risk` the requests of entities not counted before.
+A request without an entity is its own unit, and so is a failure without a row (refused, reset, timed out).
 """
 
 from dataclasses import dataclass

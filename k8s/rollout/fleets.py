@@ -24,8 +24,8 @@ class Copies:
     """One role's copies.
 
     `tag` is what is wanted; None: no version assigned. `ready` have that tag and answer; `ready_other` answer with
-    another tag, as in the middle of a roll. `settled`: nothing but the wanted copies is left. `restarts` since they were
-    made.
+    another tag, as in the middle of a roll. `settled`: nothing but the wanted copies is left. `restarts`: since they
+    were made.
     """
 
     tag: str | None = None
