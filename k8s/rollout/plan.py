@@ -102,15 +102,20 @@ class Limits(_Model):
     """Absolute limits of a healthy stable, over the last blocks: beyond them nothing is compared with it, it holds."""
 
     errors: Share = 0.01
+    """Largest share of failed requests."""
     over_slo: Share = 0.05
+    """Largest share of requests over the latency objective."""
     blocks: Blocks = 10
+    """Over how many blocks, the last ones."""
 
 
 class ChangeWindow(_Model):
     """When weights may rise and models may be promoted (UTC). Falling and rolling back is allowed at any time."""
 
     days: tuple[Weekday, ...] = WEEKDAYS
+    """On which days it begins."""
     start: time = time(0, 0)
+    """From when on."""
     end: time = time(0, 0)
     """Before `start`: on the next day. Equal to it: the whole day."""
 
@@ -136,7 +141,7 @@ class Plan(_Model):
     slo_ms: Annotated[float, Field(gt=0, le=60_000)] = 100.0
     """The latency objective, from the scorer having the request to the answer written."""
     shadow: ShadowPlan | None = ShadowPlan()
-    """None: no shadow phase; the canary then compares with the prediction, if there is one."""
+    """null: no shadow phase; the canary then compares with the prediction, if there is one."""
     canary: CanaryPlan = CanaryPlan()
     limits: Limits = Limits()
     approval: Approval = "auto"
