@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     password_trainer: SecretStr | None = Field(
         default=None, description="Password of the user trainer; unset: unchanged."
     )
+    password_rollout: SecretStr | None = Field(
+        default=None, description="Password of the user rollout; unset: unchanged."
+    )
 
     @field_validator("dsn")
     @classmethod

@@ -4,7 +4,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['stable', 'canary', 'shadow', 'reader', 'labeller', 'trainer'] loop
+    foreach name in array array['stable', 'canary', 'shadow', 'reader', 'labeller', 'trainer', 'rollout'] loop
         begin
             execute format('create role %I login', name);
         exception when duplicate_object or unique_violation then
@@ -12,17 +12,17 @@ begin
         end;
     end loop;
 
-    execute format('revoke all on database %I from public, stable, canary, shadow, reader, labeller, trainer', current_database());
-    execute format('grant connect on database %I to stable, canary, shadow, reader, labeller, trainer', current_database());
+    execute format('revoke all on database %I from public, stable, canary, shadow, reader, labeller, trainer, rollout', current_database());
+    execute format('grant connect on database %I to stable, canary, shadow, reader, labeller, trainer, rollout', current_database());
     -- A batch that was sent before goes through a temporary table: insert ... select ... on conflict do nothing.
     execute format('grant temporary on database %I to stable, canary, shadow, labeller', current_database());
 end
 $$;
 
-revoke all on schema public from public, stable, canary, shadow, reader, labeller, trainer;
-grant usage on schema public to stable, canary, shadow, reader, labeller, trainer;
+revoke all on schema public from public, stable, canary, shadow, reader, labeller, trainer, rollout;
+grant usage on schema public to stable, canary, shadow, reader, labeller, trainer, rollout;
 
-revoke all on all tables in schema public from public, stable, canary, shadow, reader, labeller, trainer;
+revoke all on all tables in schema public from public, stable, canary, shadow, reader, labeller, trainer, rollout;
 
 -- A scorer adds rows in its own name: it may not choose `role`, whose default is the user itself, and reads nothing.
 grant insert (
@@ -37,3 +37,10 @@ grant select, insert on labels to labeller;
 -- Compares models on what was sent, without seeing what was answered, and adds what it found.
 grant select (request_id, event_id, entity_id, role, scored_at, status, fields) on predictions to trainer;
 grant insert on comparisons to trainer;
+
+-- Decides about models: reads what was answered, and keeps what it saw and did. It corrects and deletes nothing.
+grant select on predictions, labels, comparisons, schema_migrations to rollout;
+grant select, insert on rollout_events, rollout_evidence, rollout_counted, rollout_noise to rollout;
+
+-- What rollouts did and saw, without the entities that were counted.
+grant select on rollout_events, rollout_evidence, rollout_noise to reader;
