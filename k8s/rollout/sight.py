@@ -1,0 +1,88 @@
+"""What can be seen of a rollout in one moment: its object, the traffic, the copies, the controller, the last events."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from k8s.rollout.backend import Backend
+from k8s.rollout.fleets import Copies, FleetError
+from k8s.rollout.history import HistoryError
+from k8s.rollout.leases import Holder
+from k8s.rollout.model_rollout import Event, ModelRollout
+from k8s.rollout.routers import Role, RouterError, Split
+
+Seen = TypeVar("Seen")
+
+_LATE_TICKS: Final = 4
+"""So many ticks missing, the controller is called late: one slow tick is no news."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One moment. What could not be seen is None, and `problems` says why."""
+
+    rollout: ModelRollout
+    now: datetime
+    split: Split | None = None
+    fleet: Mapping[Role, Copies] | None = None
+    controller: Holder | None = None
+    events: tuple[Event, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def tick_age(self) -> float | None:
+        """Seconds since the last tick ended; None: there was none."""
+        ticked = self.rollout.status.ticked_at
+        return None if ticked is None else max(0.0, (self.now - ticked).total_seconds())
+
+    @property
+    def unattended(self) -> str:
+        """Why nobody decides anything now; empty when a controller is at work."""
+        if self.controller is None:
+            return "no controller runs, so nothing is decided; start one with `vigil rollout run`"
+        attempt = self.rollout.status.attempt
+        block = (attempt.plan if attempt else self.rollout.spec.plan).block_seconds
+        if self.tick_age is not None and self.tick_age > max(5.0, block / 6) * _LATE_TICKS:
+            return f"the controller ({self.controller.who}) has not ticked for {self.tick_age:.0f} s; read its log"
+        return ""
+
+
+def look(backend: Backend, now: datetime, events: int = 8) -> Sight:
+    """What can be seen now. Raises StoreError when the object itself can't be read."""
+    problems: list[str] = []
+
+    def seen(name: str, ask: Callable[[], Seen]) -> Seen | None:
+        try:
+            return ask()
+        except (RouterError, FleetError, HistoryError, OSError) as error:
+            problems.append(f"{name} can't be seen: {error}")
+            return None
+
+    rollout = backend.store.read()
+    split = seen("the split in force", backend.router.current)
+    fleet = seen("the copies", backend.fleet.look)
+    controller = seen("the controller's lease", backend.lease.holder)
+    told = seen("the history", lambda: backend.history.events(most=events))
+    # Events that the history has not taken yet are in the object, so an outage hides nothing.
+    newest = {(event.at, event.number): event for event in (*(told or ()), *rollout.status.outbox)}
+    last = tuple(newest[key] for key in sorted(newest))[-events:] if events else ()
+    return Sight(rollout, now, split, fleet, controller, last, tuple(problems))
+
+
+def as_json(sight: Sight) -> dict[str, Any]:
+    """The same as plain data: `spec` and `status` as the object has them, beside what was seen."""
+    holder = sight.controller
+    return {
+        **json.loads(sight.rollout.model_dump_json(include={"spec", "status"})),
+        "split": None if sight.split is None else asdict(sight.split),
+        "fleet": None if sight.fleet is None else {role: asdict(copies) for role, copies in sight.fleet.items()},
+        "controller": None
+        if holder is None
+        else {"who": holder.who, "since": holder.since.isoformat() if holder.since else None},
+        "tick_age_seconds": sight.tick_age,
+        "unattended": sight.unattended,
+        "events": [json.loads(event.model_dump_json()) for event in sight.events],
+        "problems": list(sight.problems),
+    }
