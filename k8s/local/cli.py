@@ -12,6 +12,7 @@ from k8s.local.errors import INTERRUPTED, LocalError, NotRunningError, UsageErro
 from k8s.local.gateway_manifests import ManifestError
 from k8s.local.interrupts import Interrupted, Interrupts
 from k8s.local.postgres import PostgresError
+from k8s.rollout.fleets import FleetError
 from k8s.rollout.routers import RouterError
 from monitoring.errors import MonitoringError
 from training.errors import TrainingError
@@ -36,7 +37,15 @@ Exit codes:
   130  interrupted; everything that was started is stopped
 """
 
-_UNSTARTED: Final = (PostgresError, RouterError, ManifestError, NoEnvoyError, ArtifactError, MonitoringError)
+_UNSTARTED: Final = (
+    PostgresError,
+    RouterError,
+    FleetError,
+    ManifestError,
+    NoEnvoyError,
+    ArtifactError,
+    MonitoringError,
+)
 """Errors of the parts that mean that something could not be run."""
 
 

@@ -18,6 +18,7 @@ from k8s.local.errors import NotRunningError
 from k8s.local.ledger import Entry
 from k8s.local.live_load import Audience
 from k8s.local.processes import Supervisor
+from k8s.local.rolling import Wish
 from k8s.local.stack import LocalStack, Plan
 from k8s.local.state import State, StateLock
 from k8s.local.story import Story
@@ -53,9 +54,9 @@ class DemoOptions:
 
 @dataclass(frozen=True)
 class Result:
-    """Where the stack still runs, and the names of the checks that did not hold."""
+    """The stack, which still runs, and the names of the checks that did not hold."""
 
-    url: str
+    stack: LocalStack
     broken: tuple[str, ...]
 
 
@@ -80,8 +81,8 @@ class Demo:
         stack = self._start(made)
         entries = self._send(stack, data.live, made)
         found = self._judge(stack, made, data.live, entries)
-        stack.check()
-        return Result(stack.url, tuple(check.name for check in found.broken))
+        stack.tend()
+        return Result(stack, tuple(check.name for check in found.broken))
 
     def _data(self) -> DemoData:
         if self._options.data is None:
@@ -106,7 +107,8 @@ class Demo:
         """A stack whose prediction store is empty: what the checks count is this demo's alone."""
         postgres.discard(self._state.postgres)
         shutil.rmtree(self._state.spools, ignore_errors=True)
-        plan = Plan({role: each.folder for role, each in made.items()}, SPLIT, self._options.port)
+        wishes = {role: Wish(each.tag, 1) for role, each in made.items()}
+        plan = Plan(self._options.artifacts.absolute().as_uri(), wishes, SPLIT, self._options.port)
         stack = LocalStack(self._state, plan, self._supervisor, self._story.say)
         stack.start()
         self._lock.announce(stack.url)
@@ -123,7 +125,7 @@ class Demo:
         names = {made[role].tag: f"{role} {made[role].tag}" for role in ("stable", "canary")}
         audience = Audience(self._state.ledger, self._story.console, names)
         rng = random.Random(self._options.seed)  # noqa: S311 - arrival times, no secret
-        entries = live_load.run(stack.url, requests, load, rng, audience, stack.check)
+        entries = live_load.run(stack.url, requests, load, rng, audience, stack.tend)
         self._story.say("waiting for the prediction store to have every row")
         tags = [each.model_version for each in entries]
         wanted: dict[Role, int] = {role: tags.count(made[role].tag) for role in ("stable", "canary")}

@@ -38,6 +38,6 @@ def command(  # noqa: PLR0913 - one argument an option
     with owned(place, interrupts) as (lock, supervisor):
         result = Demo(place, DemoOptions(artifacts, data, seed, port), lock, supervisor, story).run()
         if keep:
-            stay(supervisor, result.url)
+            stay(result.stack)
     if result.broken:
         raise CheckFailedError(f"did not hold: {'; '.join(result.broken)}")

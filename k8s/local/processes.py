@@ -51,13 +51,16 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
     """Sent by the kernel when this process is gone."""
+    layer: int = 0
+    """What is in a higher layer is stopped before what is in a lower one: it needs that to end in order."""
 
 
 class Child:
     """A process that was started."""
 
-    def __init__(self, command: Command, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, command: Command, process: subprocess.Popen[bytes], *, vital: bool = True) -> None:
         self.command = command
+        self.vital = vital
         self._process = process
 
     @property
@@ -67,6 +70,11 @@ class Child:
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """As subprocess says it: negative for a signal; None while it runs."""
+        return self._process.poll()
 
     def check(self) -> None:
         """Raises ProcessDiedError when the process is gone."""
@@ -84,7 +92,7 @@ class Child:
 
 
 class Supervisor:
-    """Starts children, notices when one dies, and stops them all, the last one first.
+    """Starts children, notices when a vital one dies, and stops them all, by their layers, the last one first.
 
     Use it as a context manager, from the main thread: the kernel ties a child to the thread that started it.
     """
@@ -114,14 +122,20 @@ class Supervisor:
         """Those that were started and not yet stopped, in the order of their start."""
         return tuple(self._children)
 
-    def start(self, command: Command) -> Child:
-        """Starts a child and returns at once. Its log is begun anew."""
+    def start(self, command: Command, *, vital: bool = True) -> Child:
+        """Starts a child and returns at once. Its log is begun anew. Without a `vital` one nothing goes on."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("children are started from the main thread: they end with the thread that started them")
         with self._interrupts.held():
-            child = Child(command, _spawn(command))
+            child = Child(command, _spawn(command), vital=vital)
             self._children.append(child)
         return child
+
+    def forget(self, child: Child) -> None:
+        """Ends a child at once, if it has not ended yet, with all that it started; it is no longer ours then."""
+        with self._interrupts.held():
+            child.kill()
+            self._children.remove(child)
 
     def wait_ready(self, child: Child, ready: Callable[[], bool], seconds: float) -> None:
         """Returns once `ready()` holds while every child is alive.
@@ -130,6 +144,7 @@ class Supervisor:
         """
         deadline = time.monotonic() + seconds
         while not ready():
+            child.check()
             self.check()
             if time.monotonic() > deadline:
                 name, log = child.command.name, child.command.log
@@ -138,14 +153,16 @@ class Supervisor:
         self.check()
 
     def check(self) -> None:
-        """Raises ProcessDiedError when a child has ended without being asked to."""
+        """Raises ProcessDiedError when a vital child has ended without being asked to."""
         for child in self._children:
-            child.check()
+            if child.vital:
+                child.check()
 
     def stop(self) -> None:
         """Asks each child to end, the last one first, and kills it after STOP_SECONDS, or at the next Ctrl-C."""
         with self._interrupts.held():
             asked = self._interrupts.count
+            self._children.sort(key=lambda each: each.command.layer)
             while self._children:
                 child = self._children[-1]
                 _stop(child, impatient=lambda: self._interrupts.count > asked)

@@ -103,11 +103,40 @@ class State:
         return self.folder / "envoy" / "routes" / "routes.json"
 
     @property
+    def endpoints(self) -> Path:
+        """The endpoints of each Service; Envoy watches this folder, too."""
+        return self.folder / "envoy" / "endpoints"
+
+    @property
+    def fleet(self) -> Path:
+        """Which model each role is to run, and how many copies of it."""
+        return self.folder / "fleet.json"
+
+    @property
+    def fleet_status(self) -> Path:
+        """What runs."""
+        return self.folder / "fleet-status.json"
+
+    @property
+    def rollout(self) -> Path:
+        """The rollout's object: what is wanted, and what happened."""
+        return self.folder / "rollout.json"
+
+    @property
+    def connections(self) -> Path:
+        """How other processes reach this stack's parts; it holds passwords, so it is its owner's only (0600)."""
+        return self.folder / "connections.json"
+
+    @property
     def bootstrap(self) -> Path:
         return self.folder / "envoy" / "bootstrap.json"
 
-    def spool(self, role: str) -> Path:
-        return self.spools / role
+    def spool(self, role: str, slot: int) -> Path:
+        """Of one copy of a role: no two processes share a spool."""
+        return self.spools / role / str(slot)
+
+    def scorer_log(self, role: str, slot: int) -> Path:
+        return self.logs / (f"scorer-{role}.log" if slot == 0 else f"scorer-{role}-{slot}.log")
 
 
 class StateLock:

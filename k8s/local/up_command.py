@@ -1,16 +1,20 @@
 """`up`: the stack in the foreground, with Bentos that were published."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from bentos.artifacts import pull
 from bentos.risk_scorer import identity
 from k8s.local import options
+from k8s.local.errors import UsageError
 from k8s.local.foreground import owned, stay
 from k8s.local.interrupts import Interrupts
+from k8s.local.local_fleet import LocalFleet
+from k8s.local.rolling import Wish
 from k8s.local.stack import LocalStack, Plan
 from k8s.local.state import DEFAULT, State
 from k8s.local.story import Story
@@ -21,8 +25,9 @@ _percent = click.IntRange(0, 100)
 
 @click.command("up")
 @click.option("--bento", default=None, show_default="published last", help="Tag to run as stable.")
-@click.option("--canary", default=None, show_default="stable's", help="Tag to run as canary.")
-@click.option("--shadow", default=None, show_default="canary's", help="Tag to run as shadow.")
+@click.option("--copies", type=click.IntRange(1, 8), default=None, show_default="1", help="Copies of stable.")
+@click.option("--canary", default=None, show_default="none runs", help="Tag to run as canary.")
+@click.option("--shadow", default=None, show_default="none runs", help="Tag to run as shadow.")
 @click.option("--weight", type=_percent, default=0, help="Per cent of the entities for the canary.")
 @click.option("--mirror", type=_percent, default=0, help="Per cent of the requests to copy to the shadow.")
 @options.port
@@ -33,6 +38,7 @@ def command(  # noqa: PLR0913 - one argument an option
     interrupts: Interrupts,
     *,
     bento: str | None,
+    copies: int | None,
     canary: str | None,
     shadow: str | None,
     weight: int,
@@ -41,18 +47,63 @@ def command(  # noqa: PLR0913 - one argument an option
     artifacts: Path,
     state: Path | None,
 ) -> None:
-    """Run the stack until Ctrl-C. Its predictions stay for the next time."""
+    """Run the stack until Ctrl-C. Predictions and what runs stay for the next time: a rollout goes on then.
+
+    Tags, weight and mirror are for the first start only. From then on `vigil rollout` says what runs.
+    """
+    first = _First(bento, canary, shadow, weight, mirror)
     place = State(state or DEFAULT)
     story = Story(Console(stderr=True))
     with owned(place, interrupts) as (lock, supervisor):
-        stable = bento or newest(artifacts) or _first_bento(place, artifacts, story)
-        tags: dict[Role, str] = {"stable": stable, "canary": canary or stable, "shadow": shadow or canary or stable}
-        folders = {role: pull(tag, artifacts.absolute().as_uri(), place.bentoml) for role, tag in tags.items()}
-        story.say(", ".join(f"{role} {tag}" for role, tag in tags.items()))
-        stack = LocalStack(place, Plan(folders, Split(100 - weight, weight, mirror), port), supervisor, story.say)
+        fleet = LocalFleet(place)
+        if fleet.wishes()["stable"].tag is None:
+            plan = first.plan(artifacts, port, lambda: newest(artifacts) or _first_bento(place, artifacts, story))
+        elif first.is_given:
+            raise UsageError(
+                f"{place.fleet} says what runs here: --bento, --canary, --shadow, --weight and --mirror are for the "
+                "first start. Use `vigil rollout start TAG`, or choose another folder with --state"
+            )
+        else:
+            plan = Plan(artifacts.absolute().as_uri(), port=port)
+        stack = LocalStack(place, plan, supervisor, story.say)
+        if copies is not None:
+            fleet.scale("stable", copies)
         stack.start()
+        story.say(", ".join(f"{role} {each.tag}" for role, each in fleet.wishes().items() if each.copies))
         lock.announce(stack.url)
-        stay(supervisor, stack.url)
+        stay(stack)
+
+
+@dataclass(frozen=True)
+class _First:
+    """What the flags say about the first start."""
+
+    bento: str | None
+    canary: str | None
+    shadow: str | None
+    weight: int
+    mirror: int
+
+    def __post_init__(self) -> None:
+        if self.weight and self.canary is None:
+            raise UsageError(f"--weight {self.weight} without --canary: nobody would answer; name its tag")
+        if self.mirror and self.shadow is None:
+            raise UsageError(f"--mirror {self.mirror} without --shadow: nobody would answer; name its tag")
+
+    @property
+    def is_given(self) -> bool:
+        return bool(self.bento or self.canary or self.shadow)
+
+    def plan(self, artifacts: Path, port: int | None, otherwise: Callable[[], str]) -> Plan:
+        """`otherwise` is stable's tag when none was named."""
+        tags: dict[Role, str | None] = {
+            "stable": self.bento or otherwise(),
+            "canary": self.canary,
+            "shadow": self.shadow,
+        }
+        wishes = {role: Wish(tag, 1 if tag else 0) for role, tag in tags.items()}
+        split = Split(100 - self.weight, self.weight, self.mirror)
+        return Plan(artifacts.absolute().as_uri(), wishes, split, port)
 
 
 def newest(artifacts: Path) -> str | None:

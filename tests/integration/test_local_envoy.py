@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from k8s.local import envoy
+from k8s.local.envoy_endpoints import EnvoyEndpoints
 from k8s.local.envoy_router import EnvoyFileRouter, admin_version
 from k8s.local.errors import ProcessDiedError
 from k8s.local.gateway_manifests import GATEWAY, http_route, read, traffic_policy
@@ -58,9 +59,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     policy = traffic_policy(read(GATEWAY / "backendtrafficpolicy.yaml"), http_route(template))
     listener, admin, *backend_ports = free_ports(5)
     backends: dict[str, int] = dict(zip(SERVICES, backend_ports, strict=True))
-    endpoints = {SERVICES[role]: envoy.Endpoint(backends[role]) for role in SERVICES}
+    endpoints = EnvoyEndpoints(folder / "endpoints", admin)
+    for role in SERVICES:
+        endpoints.write(role, [backends[role]])
     bootstrap = folder / "bootstrap.json"
-    bootstrap.write_text(json.dumps(envoy.bootstrap(envoy.Ports(listener, admin), routes, endpoints, policy)))
+    watched = envoy.Watched(routes, endpoints.files)
+    bootstrap.write_text(json.dumps(envoy.bootstrap(envoy.Ports(listener, admin), watched, policy)))
     EnvoyFileRouter(template, policy, routes).apply(Split(100, 0))
     with Interrupts() as interrupts, Supervisor(interrupts) as supervisor:
         for role, port in backends.items():

@@ -10,23 +10,25 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from k8s.local import postgres
+from k8s.local import connections, postgres
 from k8s.local.errors import NotReadyError, PortTakenError, ProcessDiedError
 from k8s.local.interrupts import Interrupts
 from k8s.local.ports import free_ports
 from k8s.local.processes import Supervisor
+from k8s.local.rolling import Wish
 from k8s.local.score_request import post
 from k8s.local.stack import LocalStack, Plan
-from k8s.local.state import State
-from k8s.rollout.routers import SERVICES, Split
-
-STAND_IN = (Path(__file__).parents[1] / "doubles" / "stand_in_scorer.py").read_text()
+from k8s.local.state import State, StateLock
+from k8s.rollout.fleets import Copies
+from k8s.rollout.routers import SERVICES, Role, Split
+from tests.doubles import stand_in_bentos
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     found = State(tmp_path / "state")
-    yield found
+    with StateLock(found, datetime.now(UTC)):
+        yield found
     postgres.discard(found.postgres)
 
 
@@ -36,19 +38,13 @@ def supervisor() -> Iterator[Supervisor]:
         yield found
 
 
-def _bento(folder: Path, manner: str = "") -> Path:
-    package = folder / "src" / "bentos" / "risk_scorer"
-    package.mkdir(parents=True)
-    (package.parent / "__init__.py").touch()
-    (package / "__init__.py").touch()
-    told = f"import os; os.environ['STAND_IN'] = {manner!r}\n" if manner else ""
-    (package / "__main__.py").write_text(told + STAND_IN)
-    return folder
+def _plan(state: State, port: int | None = None, **manners: str) -> Plan:
+    wishes = {role: Wish(stand_in_bentos.add(state, role, manners.get(role, "")), 1) for role in SERVICES}
+    return Plan("file:///there-is-none", wishes, Split(75, 25, 100), port)
 
 
-def _plan(tmp_path: Path, port: int | None = None, **manners: str) -> Plan:
-    bentos = {role: _bento(tmp_path / role, manners.get(role, "")) for role in SERVICES}
-    return Plan(bentos, Split(75, 25, 100), port)
+def _copies(stack: LocalStack, role: Role) -> Copies:
+    return stack.fleet.look()[role]
 
 
 def _gone(pid: int) -> bool:
@@ -58,17 +54,18 @@ def _gone(pid: int) -> bool:
         return True
 
 
-def test_a_stack_that_starts_answers_and_ends(tmp_path: Path, state: State, supervisor: Supervisor) -> None:
+def test_a_stack_that_starts_answers_and_ends(state: State, supervisor: Supervisor) -> None:
     said: list[str] = []
     (port,) = free_ports(1)
-    stack = LocalStack(state, _plan(tmp_path, port), supervisor, said.append)
+    stack = LocalStack(state, _plan(state, port), supervisor, said.append)
     stack.start()
     assert stack.url == f"http://127.0.0.1:{port}"
     assert stack.router.current() == Split(75, 25, 100)
     answer = post(stack.url, '{"event_id": "e"}', "me")
     assert (answer.status, json.loads(answer.body)["event_id"]) == (200, "e")
     stack.router.apply(Split(100, 0))
-    assert [line.split()[-1] for line in said] == ["PostgreSQL", "shadow", "Envoy"]
+    assert [line.split()[-1] for line in said] == ["PostgreSQL", "Envoy", "shadow"]
+    assert stack.wait_until(lambda: all(each.ready == 1 for each in stack.fleet.look().values()), 20)
 
     pids = [child.pid for child in supervisor.children]
     assert len(pids) == 5
@@ -76,8 +73,17 @@ def test_a_stack_that_starts_answers_and_ends(tmp_path: Path, state: State, supe
     assert all(_gone(pid) for pid in pids)
 
 
-def test_each_role_has_its_own_user_of_the_store(tmp_path: Path, state: State, supervisor: Supervisor) -> None:
-    stack = LocalStack(state, _plan(tmp_path), supervisor, lambda _: None)
+def test_an_idle_role_costs_no_process(state: State, supervisor: Supervisor) -> None:
+    wishes: dict[Role, Wish] = {"stable": Wish(stand_in_bentos.add(state, "only"), 1)}
+    stack = LocalStack(state, Plan("file:///there-is-none", wishes), supervisor, lambda _: None)
+    stack.start()
+    assert sorted(child.command.name for child in supervisor.children) == ["Envoy", "PostgreSQL", "scorer stable"]
+    assert stack.router.current() == Split(100, 0)
+    assert _copies(stack, "canary") == Copies()
+
+
+def test_each_role_has_its_own_user_of_the_store(state: State, supervisor: Supervisor) -> None:
+    stack = LocalStack(state, _plan(state), supervisor, lambda _: None)
     stack.start()
     insert = (
         "insert into predictions (request_id, event_id, tag, scored_at, status, latency_us) "
@@ -90,48 +96,99 @@ def test_each_role_has_its_own_user_of_the_store(tmp_path: Path, state: State, s
     assert stack.wait_for_rows({"stable": 2}, 0.1)["stable"] == 1
 
 
-@pytest.mark.parametrize("name", ["PostgreSQL", "scorer shadow", "Envoy"])
-def test_whichever_process_is_killed_is_named(tmp_path: Path, state: State, supervisor: Supervisor, name: str) -> None:
-    stack = LocalStack(state, _plan(tmp_path), supervisor, lambda _: None)
+@pytest.mark.parametrize("name", ["PostgreSQL", "Envoy"])
+def test_whichever_process_is_killed_is_named(state: State, supervisor: Supervisor, name: str) -> None:
+    stack = LocalStack(state, _plan(state), supervisor, lambda _: None)
     stack.start()
-    stack.check()
+    stack.tend()
     child = next(each for each in supervisor.children if each.command.name == name)
     os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(ProcessDiedError, match=f"{name} was ended by SIGKILL"):
         stack.wait_for_death()
 
 
-def test_a_scorer_that_dies_at_its_start_ends_the_start(tmp_path: Path, state: State, supervisor: Supervisor) -> None:
-    stack = LocalStack(state, _plan(tmp_path, canary="dies"), supervisor, lambda _: None)
-    with pytest.raises(ProcessDiedError, match="scorer canary ended with exit code 1") as caught:
+@pytest.mark.parametrize("role", SERVICES)
+def test_a_scorer_that_is_killed_is_begun_again(state: State, supervisor: Supervisor, role: Role) -> None:
+    stack = LocalStack(state, _plan(state), supervisor, lambda _: None)
+    stack.start()
+    assert stack.wait_until(lambda: _copies(stack, role).ready == 1, 20)
+    child = next(each for each in supervisor.children if each.command.name == f"scorer {role}")
+    os.kill(child.pid, signal.SIGKILL)
+    assert stack.wait_until(lambda: "was ended by SIGKILL" in _copies(stack, role).problem, 20)
+    assert stack.wait_until(lambda: _copies(stack, role).ready == 1, 20)
+    assert (_copies(stack, role).restarts, _copies(stack, role).problem) == (1, "")
+    assert post(stack.url, '{"event_id": "e"}', "me").status == 200
+
+
+def test_a_stable_that_dies_at_its_start_ends_the_start(state: State, supervisor: Supervisor) -> None:
+    stack = LocalStack(state, _plan(state, stable="dies"), supervisor, lambda _: None)
+    with pytest.raises(NotReadyError, match="scorer stable ended with exit code 1") as caught:
         stack.start()
     assert "as told, I die at once" in str(caught.value)
 
 
-def test_a_scorer_that_is_never_ready_ends_the_start(
-    tmp_path: Path, state: State, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+def test_a_stable_that_is_never_ready_ends_the_start(
+    state: State, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack = LocalStack(state, _plan(tmp_path, shadow="never ready"), supervisor, lambda _: None)
+    stack = LocalStack(state, _plan(state, stable="never ready"), supervisor, lambda _: None)
     monkeypatch.setattr("k8s.local.stack.START_SECONDS", 5)
-    with pytest.raises(NotReadyError, match="scorer shadow was not ready within 5 s"):
+    with pytest.raises(NotReadyError, match="stable was not ready within 5 s"):
         stack.start()
+
+
+def test_a_canary_that_cannot_start_gets_no_requests(state: State, supervisor: Supervisor) -> None:
+    stack = LocalStack(state, _plan(state, canary="dies"), supervisor, lambda _: None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("k8s.local.stack.CANARY_SECONDS", 2)
+        stack.start()
+    assert stack.router.current() == Split(100, 0, 100)
+    assert stack.wait_until(lambda: _copies(stack, "canary").restarts >= 2, 20)
+    assert "CrashLoopBackOff" in _copies(stack, "canary").problem
+    assert post(stack.url, '{"event_id": "e"}', "me").status == 200
+
+
+def test_what_runs_is_what_was_wanted_when_the_stack_ran_last(state: State, supervisor: Supervisor) -> None:
+    first = LocalStack(state, _plan(state), supervisor, lambda _: None)
+    first.start()
+    first.fleet.scale("canary", 0)
+    first.fleet.scale("stable", 2)
+    first.router.apply(Split(100, 0, 30))
+    supervisor.stop()
+    second = LocalStack(state, Plan("file:///there-is-none"), supervisor, lambda _: None)
+    second.start()
+    assert second.url == first.url
+    assert second.router.current() == Split(100, 0, 30)
+    assert second.wait_until(lambda: _copies(second, "stable").ready == 2, 20)
+    assert _copies(second, "canary").serving == 0
+    assert _copies(second, "stable").tag == _copies(first, "stable").tag
+
+
+def test_what_other_processes_need_is_told_to_this_user_only(state: State, supervisor: Supervisor) -> None:
+    stack = LocalStack(state, _plan(state), supervisor, lambda _: None)
+    stack.start()
+    assert state.connections.stat().st_mode & 0o777 == 0o600
+    told = connections.read(state)
+    assert f":{told.gateway}" in stack.url
+    with psycopg.connect(told.dsns["rollout"]) as connection:
+        assert connection.execute("select current_user").fetchone() == ("rollout",)
+    assert not {"stable", "canary", "shadow"} & (set(told.dsns) | set(told.passwords))
 
 
 def test_a_port_that_is_taken_is_refused_before_anything_starts(
     tmp_path: Path, state: State, supervisor: Supervisor
 ) -> None:
-    first = LocalStack(state, _plan(tmp_path / "a"), supervisor, lambda _: None)
+    first = LocalStack(state, _plan(state), supervisor, lambda _: None)
     first.start()
     count = len(supervisor.children)
     port = int(first.url.rpartition(":")[2])
-    second = LocalStack(State(tmp_path / "other"), _plan(tmp_path / "b", port), supervisor, lambda _: None)
+    second = LocalStack(State(tmp_path / "other"), _plan(state, port), supervisor, lambda _: None)
     with pytest.raises(PortTakenError):
         second.start()
     assert len(supervisor.children) == count
 
 
-def test_predictions_stay_from_one_start_to_the_next(tmp_path: Path, state: State, supervisor: Supervisor) -> None:
-    plan = _plan(tmp_path)
+def test_predictions_stay_from_one_start_to_the_next(state: State, supervisor: Supervisor) -> None:
+    plan = _plan(state)
     first = LocalStack(state, plan, supervisor, lambda _: None)
     first.start()
     with psycopg.connect(first.dsn()) as connection:

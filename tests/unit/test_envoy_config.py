@@ -69,8 +69,8 @@ def test_the_version_follows_the_content() -> None:
 
 
 def test_clusters_follow_the_policy(tmp_path: Path) -> None:
-    backends = {service: envoy.Endpoint(1000) for service in SERVICES.values()}
-    built = envoy.bootstrap(envoy.Ports(1, 2), tmp_path / "routes.json", backends, POLICY)
+    watched = envoy.Watched(tmp_path / "routes.json", {name: tmp_path / name for name in SERVICES.values()})
+    built = envoy.bootstrap(envoy.Ports(1, 2), watched, POLICY)
     clusters = built["static_resources"]["clusters"]
     assert [each["name"] for each in clusters] == list(SERVICES.values())
     assert {each["connect_timeout"] for each in clusters} == {"1.000s"}
@@ -79,7 +79,7 @@ def test_clusters_follow_the_policy(tmp_path: Path) -> None:
 
 
 def test_everything_listens_on_the_loopback_interface_only(tmp_path: Path) -> None:
-    built = envoy.bootstrap(envoy.Ports(1, 2), tmp_path / "routes.json", {}, POLICY)
+    built = envoy.bootstrap(envoy.Ports(1, 2), envoy.Watched(tmp_path / "routes.json", {}), POLICY)
     listener = built["static_resources"]["listeners"][0]["address"]["socket_address"]
     assert (listener, built["admin"]["address"]["socket_address"]) == (
         {"address": "127.0.0.1", "port_value": 1},
