@@ -1,6 +1,7 @@
 """Bentos without a model, as if they had been pulled: each runs the stand-in scorer by its own code."""
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from bentos.risk_scorer import identity
 from k8s.local.state import State
 
 _STAND_IN = Path(__file__).with_name("stand_in_scorer.py")
+
+RUN = (sys.executable, "-m", "bentos.risk_scorer", "serve")
+"""The command line of a Bento's scorer."""
 
 _TAG = "os.environ['STAND_IN_TAG'] = pathlib.Path(__file__).with_name('own.tag').read_text()"
 
