@@ -55,7 +55,8 @@ class Process:
 def assemble(settings: Settings) -> Process:
     """The process for these settings. Raises ScorerError when the model can't answer here."""
     check_lock(settings)
-    scorer = load(settings.model_dir, identity.tag(identity.content_version(model=settings.model_dir)))
+    tag = settings.tag_in_development or identity.tag(identity.content_version(model=settings.model_dir))
+    scorer = load(settings.model_dir, tag)
     counts = LogCounts()
     metrics = ScorerMetrics(settings.role, scorer.tag, native=scorer.native, log=counts)
     log = PredictionLog(settings.log_dsn, settings, counts) if settings.log_dsn else None

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         description="Lock file that the environment was made from. When given, a Bento that was locked for another is "
         "refused.",
     )
+    tag_in_development: str | None = Field(
+        None,
+        pattern=r"\.dev$",
+        description="Tag of code that is being edited, in place of the one that its content gives. Ends with .dev.",
+    )
     max_body_bytes: int = Field(
         16_384,
         ge=256,
