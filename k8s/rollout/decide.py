@@ -1,42 +1,26 @@
-"""The decision of one moment: state, evidence, plan and ages in; action, reasons, numbers and next state out. Pure."""
+"""The decision of one moment: state, evidence, plan and ages in; action, reasons, numbers and next state out. Pure.
 
-from dataclasses import dataclass
-from typing import Literal
+This is the door: what a rollout needs of its gates. Each phase decides in a module of its own (shadow_decision,
+canary_decision, watch), with its statistics beside it (paired; harm, enough, crash; labelled).
+"""
 
+from k8s.rollout.answers import Action, Decision, GateNumbers, GateState
+from k8s.rollout.canary import CanaryState
+from k8s.rollout.canary_decision import decide_canary
+from k8s.rollout.shadow import ShadowState, measured_rho
+from k8s.rollout.shadow_decision import decide_shadow
+from k8s.rollout.watch import decide_watch, watched
 
-@dataclass(frozen=True, slots=True)
-class ShadowState:
-    """What the shadow gates carry from block to block. Plain numbers: it is kept in the rollout's status."""
-
-    block: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryState:
-    """What the canary gates carry from block to block. Plain numbers: it is kept in the rollout's status."""
-
-    block: int = -1
-
-
-Action = Literal["hold", "advance", "promote", "rollback", "pass", "fail", "inconclusive"]
-
-
-@dataclass(frozen=True, slots=True)
-class GateNumbers:
-    """One gate in numbers, for `status` and for the record.
-
-    `harm` against `harm_bound`: at the bound it is rolled back. `shown` against `shown_bound`: below it, evidence that
-    all is well is still missing; `missing_units` and `missing_blocks` say how much, and how long that takes at this
-    traffic.
-    """
-
-    gate: str
-    state: Literal["ok", "gathering", "failed", "holding", "not evaluated"]
-    detail: str
-    harm: float | None = None
-    harm_bound: float | None = None
-    shown: float | None = None
-    shown_bound: float | None = None
-    counts: tuple[tuple[str, float], ...] = ()
-    missing_units: float | None = None
-    missing_blocks: float | None = None
+__all__ = [
+    "Action",
+    "CanaryState",
+    "Decision",
+    "GateNumbers",
+    "GateState",
+    "ShadowState",
+    "decide_canary",
+    "decide_shadow",
+    "decide_watch",
+    "measured_rho",
+    "watched",
+]

@@ -1,0 +1,120 @@
+"""The day's watch: the new stable against the one before. A crash undoes by itself, the rest proposes it. Pure.
+
+In the watch all traffic is stable's: a block's `canary` arm holds the new stable's rows, its `stable` arm is empty.
+What the one before did is known from the canary phase: `watched` carries its counts over.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import sqrt
+from typing import Final
+
+from k8s.rollout import crash
+from k8s.rollout.answers import Decision, GateNumbers
+from k8s.rollout.blocks import METRICS, Arm, CanaryBlock, Metric, Waiting
+from k8s.rollout.canary import CanaryState, Recent, rates, unhealthy
+from k8s.rollout.enough import Counts
+from k8s.rollout.plan import Limits, Plan
+
+FEWEST: Final = 200
+"""Requests in the last blocks that a proposal needs."""
+TWICE: Final = 2.0
+"""Days differ: up to twice, or down to half of what the previous stable did proposes nothing."""
+SPREADS: Final = 4.0
+"""And it must be beyond chance by so many standard deviations: a false proposal a year, at a block of 30 s."""
+
+
+def watched(state: CanaryState) -> CanaryState:
+    """The state that the watch begins with: block -1 again, and the previous stable's counts as its only memory."""
+    return CanaryState(totals=tuple((0.0, 0.0, counts[2], counts[3]) for counts in state.totals))
+
+
+def decide_watch(
+    state: CanaryState,
+    blocks: Sequence[CanaryBlock],
+    plan: Plan,
+    *,
+    waiting: Waiting | None = None,
+    age_blocks: float,
+) -> Decision[CanaryState]:
+    """Rolls back when the new stable crashed, else hold; `proposal` says why undoing is proposed, if it is."""
+    for block in blocks:
+        if block.number > state.block and not state.failed:
+            state = _after(state, block, plan)
+    if state.failed:
+        return Decision("rollback", state.failed, f"Undone: {state.why}.", (_crash_gate(state),), state)
+    gates = (*_gates(state, plan), _crash_gate(state))
+    proposal = next((each for each in gates if each.state == "failed"), None)
+    return Decision(
+        "hold",
+        proposal.gate if proposal else None,
+        _reason(proposal, state, waiting, age_blocks),
+        gates,
+        state,
+        proposal=f"{proposal.gate}: {proposal.detail}" if proposal else "",
+    )
+
+
+def _reason(proposal: GateNumbers | None, state: CanaryState, waiting: Waiting | None, age_blocks: float) -> str:
+    if proposal:
+        return f"Undoing is proposed: {proposal.gate}: {proposal.detail}. Run `vigil undo` to bring the last one back."
+    if waiting is not None and waiting.obstacle != "not closed":
+        return f"The watch has no new evidence ({waiting.obstacle}): {waiting.detail}."
+    return f"The new stable is watched: {state.block + 1} blocks seen in {age_blocks:.0f}."
+
+
+def _after(state: CanaryState, block: CanaryBlock, plan: Plan) -> CanaryState:
+    watch, crashed = crash.after(state.crash, block.canary, stable_errors=0.0)
+    seen = tuple(_with(old, new) for old, new in zip(state.totals, _counts(block.canary), strict=True))
+    return replace(
+        state,
+        block=block.number,
+        totals=seen,
+        recent=(*state.recent, _recent(block.canary))[-plan.limits.blocks :],
+        crash=watch,
+        failed="crash" if crashed else "",
+        why=crashed,
+    )
+
+
+def _counts(arm: Arm) -> tuple[tuple[float, float], ...]:
+    errors, flags = arm.errors_affected, arm.flagged_affected
+    return ((errors.new, errors.at_risk), (arm.over_slo, arm.requests), (flags.new, flags.at_risk))
+
+
+def _with(old: Counts, new: tuple[float, float]) -> Counts:
+    return (old[0] + new[0], old[1] + new[1], old[2], old[3])
+
+
+def _recent(arm: Arm) -> Recent:
+    affected = arm.errors_affected
+    return (arm.requests, arm.errors, arm.over_slo, affected.new, affected.at_risk)
+
+
+def _gates(state: CanaryState, plan: Plan) -> tuple[GateNumbers, ...]:
+    limits = GateNumbers("limits", "ok", "within the plan's limits")
+    if sum(block[0] for block in state.recent) < FEWEST:
+        limits = GateNumbers("limits", "gathering", f"fewer than {FEWEST} requests in the last blocks")
+    elif sick := _beyond(state.recent, plan.limits):
+        limits = GateNumbers("limits", "failed", sick)
+    before = zip(METRICS, state.totals, rates(state), strict=True)
+    return (limits, *(_against_before(metric, counts, rate) for metric, counts, rate in before))
+
+
+def _beyond(recent: Sequence[Recent], limits: Limits) -> str:
+    return unhealthy(recent, limits).replace("stable's answers", "the new stable's answers")
+
+
+def _against_before(metric: Metric, counts: Counts, rate: float) -> GateNumbers:
+    """The whole watch so far against the previous stable; errors and latency only upwards."""
+    events, exposure = counts[:2]
+    most, least = TWICE * rate * exposure, rate * exposure / TWICE
+    detail = f"{events:g} of {exposure:.0f}; the previous stable would have had about {rate * exposure:.0f}"
+    above = events > most + SPREADS * sqrt(most) + SPREADS
+    below = metric == "flagged" and events < least - SPREADS * sqrt(least) - SPREADS
+    named = (("events", events), ("exposure", exposure), ("expected", rate * exposure))
+    return GateNumbers(metric, "failed" if above or below else "ok", detail, counts=named)
+
+
+def _crash_gate(state: CanaryState) -> GateNumbers:
+    return GateNumbers("crash", "failed" if state.failed else "ok", state.why or "no crash")
