@@ -21,6 +21,9 @@ from k8s.local.state import State
 RETRY_SECONDS: Final = 5.0
 """A tag that could not be had is asked for again after so long: somebody may have published it."""
 
+_SHOWN: Final = 300
+"""Characters of what the pull said that are kept: its message is a sentence or two."""
+
 _CHECKOUT: Final = Path(__file__).parents[2]
 
 
@@ -91,7 +94,7 @@ class PulledBentos:
         return pulling.missing
 
     def _why(self, tag: str, code: int | None) -> str:
-        said = last_lines(self._log(tag), 1).strip()
+        said = " ".join(last_lines(self._log(tag)).split())[:_SHOWN]
         return f"no such artifact: {said}" if code == NotFoundError.exit_code else f"can't be pulled: {said}"
 
     def _log(self, tag: str) -> Path:
