@@ -6,7 +6,7 @@ Exit codes: 0 done, 2 wrong usage or environment, 3 a file that was given can't 
 
 import json
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import click
 from psycopg import IsolationLevel
 from pydantic import ValidationError
 
-from . import labels, migrations, page, partitions, report, store
+from . import labels, migrations, page, partitions, report, retention, store
 from .database import session
 from .errors import InputError, MonitoringError
 from .settings import Settings, described
@@ -58,6 +58,15 @@ def make_partitions(ahead: int) -> None:
     with _session() as connection:
         made = partitions.ensure(connection, datetime.now(UTC).date(), ahead + 1)
     click.echo(f"made {', '.join(made)}" if made else "every partition was there")
+
+
+@cli.command(name="retention")
+@click.option("--days", type=click.IntRange(2, 3660), required=True, help="Whole days to keep, besides today.")
+def drop_old_days(days: int) -> None:
+    """Drop the partitions of the days that are older than rows may be kept."""
+    with _session() as connection:
+        dropped = retention.drop(connection, datetime.now(UTC).date() - timedelta(days=days))
+    click.echo(f"dropped {', '.join(dropped)}" if dropped else "no day is old enough")
 
 
 @cli.group(name="labels")

@@ -16,8 +16,8 @@ def ensure(connection: Connection, first: date, days: int) -> list[str]:
     """
     with connection.transaction():
         lock(connection)
-        present = _present(connection)
-        absent = [day for day in (first + timedelta(days=n) for n in range(days)) if name(day) not in present]
+        there = present(connection)
+        absent = [day for day in (first + timedelta(days=n) for n in range(days)) if name(day) not in there]
         for day in absent:
             _make(connection, day)
     return [name(day) for day in absent]
@@ -28,7 +28,8 @@ def name(day: date) -> str:
     return f"predictions_{day:%Y%m%d}"
 
 
-def _present(connection: Connection) -> set[str]:
+def present(connection: Connection) -> set[str]:
+    """The names of the partitions that are there. Raises SchemaError without the table."""
     if connection.execute("select to_regclass('predictions')").fetchone() == (None,):
         raise SchemaError("there is no table predictions: run `python -m monitoring migrate` first")
     rows = connection.execute(
