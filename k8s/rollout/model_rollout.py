@@ -54,6 +54,8 @@ class Spec(_Model):
     """Approves the promotion of its tag; with skip_gates, promotes it whatever is known."""
     abort: Request | None = None
     """Ends the rollout of its tag: weight 0, not banned."""
+    asked: Request | None = None
+    """Who asked for the candidate. Newer than the end of its last attempt: it is tried once more."""
     forced: Request | None = None
     """Begins the rollout of its tag although it is banned, or its comparison says no or asks for a person."""
 

@@ -44,6 +44,7 @@ def start(now: ModelRollout, tag: str, asker: Asker, plan: Plan | None, *, force
     request = asker.request(tag)
     changes: dict[str, Any] = {
         "candidate": tag,
+        "asked": request,
         "promotion": None,
         "abort": None,
         "forced": request if forced else None,
@@ -88,7 +89,7 @@ def undo(now: ModelRollout, asker: Asker) -> Change:
     if status.previous is None:
         raise NotNowError("there is nothing to go back to: no model was stable before this one")
     request = asker.request(status.previous, skip_gates=True)
-    return _changed(candidate=status.previous, promotion=request, forced=request, abort=None)
+    return _changed(candidate=status.previous, asked=request, promotion=request, forced=request, abort=None)
 
 
 def _on_its_way(now: ModelRollout, purpose: str) -> Attempt:
