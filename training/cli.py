@@ -30,6 +30,7 @@ from .compare_command import compare_command
 from .costs import CostOptions
 from .errors import ArtifactError, DataError, GatesError, TrainingError
 from .evaluation import Evaluation, Gate
+from .first_model import first_command
 from .monotone import parse as directions
 from .synthesize_command import synthesize_command
 from .train import TrainOptions, train
@@ -87,6 +88,7 @@ def main() -> None:
 
 main.add_command(synthesize_command)
 main.add_command(compare_command)
+main.add_command(first_command)
 
 
 @main.command("train")
