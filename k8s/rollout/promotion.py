@@ -1,0 +1,167 @@
+"""A promotion: stable is rolled to the candidate while the canary carries the traffic; nobody waits for a model.
+
+canary as large as stable -> weight 100 -> stable rolls -> every copy of it ready with the tag -> weight back ->
+canary down. Before stable changes hands a failure sets the weight first and is recorded afterwards, as everywhere; once
+it has, both roles run the candidate, and what counts is that the record is never in doubt: it comes first.
+"""
+
+from typing import Final
+
+from k8s.rollout.canary_phase import begin_promotion, fallen
+from k8s.rollout.decide import watched
+from k8s.rollout.ending import INTERRUPTED, End, aborted, end, latch, over
+from k8s.rollout.model_rollout import Attempt, Outcome, Phase, Verdict, Watch
+from k8s.rollout.questions import hours
+from k8s.rollout.readings import Reading, read_canary
+from k8s.rollout.routers import Role
+from k8s.rollout.shadow_phase import wanted_copies
+from k8s.rollout.starting import put_away
+from k8s.rollout.turn import Turn
+
+UNDO: Final = "undo"
+"""Gate of a promotion that brings the previous model back."""
+
+
+def forced_promotion(turn: Turn) -> bool:
+    """Begins the promotion that a person asked for whatever is known; False when nobody did, or it must wait.
+
+    Going back to what was stable before is not held by a pause: it is what one pauses for.
+    """
+    request, attempt = turn.spec.promotion, turn.attempt
+    if request is None or not request.skip_gates or not turn.fresh(request, attempt.candidate) or fallen(turn):
+        return False
+    undoes = attempt.candidate == turn.status.previous
+    if turn.spec.paused is not None and not undoes:
+        return False
+    verdict = Verdict(
+        outcome=Outcome.PROMOTED, gate=UNDO if undoes else "forced", reason=request.reason, at=turn.now, by=request.by
+    )
+    message = f"{request.by} promotes {attempt.candidate} without its gates: {request.reason}"
+    turn.note("rollout.forced", message, by=request.by, reason=request.reason)
+    begin_promotion(turn, verdict)
+    return True
+
+
+def promotion(turn: Turn) -> None:
+    """One tick of a promotion that was recorded. A pause or a window does not stop it half-way."""
+    attempt = turn.attempt
+    reading = read_canary(turn)
+    untouched = turn.copies["stable"].tag == attempt.stable
+    if found := _failed(turn, reading):
+        (end if untouched else latch)(turn, found)
+    elif untouched:
+        _hand_over(turn)
+    elif turn.copies["stable"].tag == attempt.candidate:
+        _take_over(turn)
+    else:
+        turn.assign("stable", attempt.candidate if turn.split.canary == 100 else attempt.stable)
+        _say(turn, "somebody gave stable another model; that is put right")
+
+
+def _failed(turn: Turn, reading: Reading) -> End | None:
+    """Why the promotion is taken back, if it is."""
+    attempt, decision = turn.attempt, reading.decision
+    if decision is not None and reading.says("rollback"):
+        return End(Outcome.ROLLED_BACK, decision.gate or "harm", decision.reason)
+    if ended := aborted(turn):
+        return ended
+    untouched = turn.copies["stable"].tag == attempt.stable
+    if untouched and fallen(turn):
+        reason = f"the canary's weight was found at 0 instead of {turn.recorded()} % in the middle of the promotion"
+        return End(Outcome.ROLLED_BACK, INTERRUPTED, reason)
+    since, limit = attempt.promoting_since, attempt.plan.progress_blocks
+    if since is not None and turn.blocks_since(since) > limit and not _taken_over(turn):
+        role: Role = "canary" if untouched else "stable"
+        copies = turn.copies[role]
+        why = f" ({copies.problem})" if copies.problem else ""
+        ready = f"{copies.ready} of {_size(turn)} copies of the {role} are ready{why}"
+        return End(Outcome.ROLLED_BACK, "promotion", f"it was not done in {limit} blocks: {ready}")
+    return None
+
+
+def _hand_over(turn: Turn) -> None:
+    """Stable still runs what it ran: all traffic goes to the canary first."""
+    attempt, size = turn.attempt, _size(turn)
+    if not wanted_copies(turn, "canary", size):
+        turn.put(0)
+        turn.weigh(0)
+        turn.suspend("no copy of the canary is ready in the promotion")
+        _say(turn, "no copy of the canary is ready; stable has all traffic")
+        return
+    turn.scale("shadow", 0)
+    if not turn.complete("canary") or turn.copies["canary"].ready < size:
+        turn.put(turn.split.canary)
+        _say(turn, f"{turn.copies['canary'].ready} of {size} copies of the canary are ready")
+    elif turn.world.split.canary == 100 and turn.recorded() == 100 and turn.attempt.suspended is None:
+        turn.assign("stable", attempt.candidate)
+        _say(turn, "the canary has all traffic; stable rolls")
+    else:
+        turn.put(100)
+        turn.weigh(100)
+        turn.back("copies of the canary are ready again")
+        turn.change_attempt(canary_since=attempt.canary_since or turn.now)
+        turn.note("rollout.step", "the canary has all traffic", weight=100)
+        _say(turn, "the canary has all traffic")
+
+
+def _take_over(turn: Turn) -> None:
+    """Stable has the new model: it gets the traffic when all of its copies run it."""
+    stable, canary = turn.copies["stable"], turn.copies["canary"]
+    if not _taken_over(turn):
+        if not turn.available("canary") and stable.serving:
+            _back_to_stable(turn)
+        _say(turn, f"{stable.ready} of {_size(turn)} copies of stable run {turn.attempt.candidate}")
+    elif turn.split.canary and not stable.serving and canary.serving:
+        _say(turn, "stable answers no more; the canary keeps the traffic")
+    elif _back_to_stable(turn) or turn.draining():
+        _say(turn, "stable has all traffic again; the canary's last requests end")
+    elif put_away(turn):
+        _done(turn)
+    else:
+        _say(turn, "the canary's copies are going")
+
+
+def _back_to_stable(turn: Turn) -> bool:
+    changed = turn.put(0)
+    turn.weigh(0)
+    return changed
+
+
+def _taken_over(turn: Turn) -> bool:
+    """Whether every copy of stable runs the candidate, and nothing else of it is left."""
+    stable = turn.copies["stable"]
+    whole = stable.tag == turn.attempt.candidate and stable.ready >= _size(turn)
+    return whole and stable.ready_other == 0 and stable.settled
+
+
+def _size(turn: Turn) -> int:
+    """Stable's copies: as many as the user or the autoscaler wants."""
+    return max(1, turn.copies["stable"].wanted)
+
+
+def _done(turn: Turn) -> None:
+    attempt = turn.attempt
+    undone = attempt.verdict is not None and attempt.verdict.gate == UNDO
+    kind, word = ("rollout.undone", "back") if undone else ("rollout.promoted", "stable")
+    turn.note(kind, f"{attempt.candidate} is {word}, {attempt.stable} was before", candidate=attempt.candidate)
+    kept = {tag: ban for tag, ban in turn.status.banned.items() if tag != attempt.candidate}
+    watch = None if undone else _watch(turn, attempt)
+    over(turn)
+    turn.change(stable=attempt.candidate, previous=attempt.stable, banned=kept, watch=watch)
+
+
+def _watch(turn: Turn, attempt: Attempt) -> Watch | None:
+    lasting = hours(attempt.plan.watch_hours)
+    if not lasting:
+        return None
+    return Watch(
+        attempt=attempt.id,
+        since=turn.now,
+        until=turn.now + lasting,
+        previous=attempt.stable,
+        state=watched(attempt.canary),
+    )
+
+
+def _say(turn: Turn, what: str) -> None:
+    turn.say(Phase.PROMOTING, f"{turn.attempt.candidate} takes over from {turn.attempt.stable}: {what}.")
