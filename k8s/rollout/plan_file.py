@@ -16,7 +16,7 @@ _WIDTH: Final = 110
 _NUMBER: Final = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$")
 _EMPTY_LISTS: Final = {"windows": ChangeWindow()}
 """What an entry of a list looks like whose default has none."""
-_WORDS: Final = {"extra_forbidden": "there is no such field; see `vigil rollout plan --defaults`"}
+_WORDS: Final = {"extra_forbidden": "there is no such field; see `vigil rollout plan`"}
 """Mistakes that are said better than by pydantic."""
 
 
@@ -53,7 +53,7 @@ def parsed(text: str, name: str) -> Plan:
     except yaml.YAMLError as error:
         raise FileError(f"{name}: no YAML: {error}") from error
     if values is not None and not isinstance(values, dict):
-        raise FileError(f"{name}:1: a plan is a mapping of its fields to values; see `vigil rollout plan --defaults`")
+        raise FileError(f"{name}:1: a plan is a mapping of its fields to values; see `vigil rollout plan`")
     try:
         return Plan.model_validate(values or {})
     except ValidationError as error:
