@@ -28,22 +28,23 @@ class Mark:
     rest: Mapping[Role, int] = field(default_factory=dict)
 
 
-MARKS: Final = TypeAdapter(Mark)
-
-
 @dataclass(frozen=True, slots=True)
 class Counted:
     """What the gateway counted for a block.
 
-    `failed`: requests of each role that no scorer answered. `answered`: by a scorer, between `since` and `until`, which
-    are the snapshots at the block's two ends; both may lie in other blocks, and be the same.
+    `failed`: requests of each role that no scorer answered. `answered` by a scorer, and `failing`: between `since` and
+    `until`, which are the snapshots at the block's two ends; both may lie in other blocks, and be the same.
     """
 
     failed: Mapping[Role, int]
     answered: Mapping[Role, int]
+    failing: Mapping[Role, int]
     since: datetime
     until: datetime
     mark: Mark
+
+
+COUNTED: Final = TypeAdapter(Counted)
 
 
 def counted(start: datetime, end: datetime, mark: Mark | None, snapshots: Sequence[Snapshot]) -> Counted | None:
@@ -70,7 +71,8 @@ def counted(start: datetime, end: datetime, mark: Mark | None, snapshots: Sequen
         at_end = _height(line, end)
         failed[role], left[role] = at_end - _height(line, start), total.failed - at_end
     answered = {role: max(0, total.charged - total.failed) for role, total in sums[-1].items()}
-    return Counted(failed, answered, opening.began, path[-1].ended, Mark(path[-1], left))
+    failing = {role: total.failed for role, total in sums[-1].items()}
+    return Counted(failed, answered, failing, opening.began, path[-1].ended, Mark(path[-1], left))
 
 
 def _opening(start: datetime, snapshots: Sequence[Snapshot]) -> Snapshot | None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s.rollout.envoy_stats import Counters, GatewayAwayError, Instance, Snapshot, growth, parse
-from k8s.rollout.gateway_timeline import MARKS, Counted, Mark, counted, thinned
+from k8s.rollout.gateway_timeline import COUNTED, Counted, Mark, counted, thinned
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
 BLOCK = timedelta(seconds=30)
@@ -70,7 +70,7 @@ def test_the_answered_are_those_between_the_snapshots_around_the_block():
 def test_a_mark_survives_being_written_down():
     block = read(0, None, [snapshot(-1, 0), snapshot(45, 10)])
     assert block is not None
-    assert MARKS.validate_json(MARKS.dump_json(block.mark)) == block.mark
+    assert COUNTED.validate_json(COUNTED.dump_json(block)) == block
 
 
 counts = st.integers(0, 50)
