@@ -1,0 +1,56 @@
+"""`history` and `replay`: what happened, and whether the decisions follow from the evidence that was recorded."""
+
+from collections.abc import Iterable
+
+import click
+from rich.table import Table
+
+from k8s.rollout.backend import Backend
+from k8s.rollout.desk import Desk, console, json_option
+from k8s.rollout.errors import UsageError
+from k8s.rollout.history import DECISION
+from k8s.rollout.model_rollout import Event
+
+
+@click.command("history")
+@click.argument("attempt", required=False)
+@click.option("--last", type=click.IntRange(1, 100_000), default=50, help="How many of the newest events.")
+@click.option("--decisions", is_flag=True, help="Also what was decided on each block.")
+@json_option
+@click.pass_obj
+def history_command(desk: Desk, *, attempt: str | None, last: int, decisions: bool, as_json: bool) -> None:
+    """List what happened: in all rollouts, or in one ATTEMPT. With --json an object a line, the numbers too."""
+    with desk.backend() as backend:
+        events = _newest(backend, attempt, last, decisions=decisions)
+    if attempt is not None and not events:
+        raise UsageError(f"nothing is recorded of an attempt {attempt!r}; `vigil rollout history` names them")
+    if as_json:
+        for event in events:
+            click.echo(event.model_dump_json())
+    else:
+        console().print(_table(events) if events else "nothing has happened yet")
+
+
+def _newest(backend: Backend, attempt: str | None, last: int, *, decisions: bool) -> list[Event]:
+    """The newest events. Decisions are most of what is recorded, so the look back grows."""
+    most = last
+    while True:
+        found = backend.history.events(attempt, most)
+        wanted = [event for event in found if decisions or event.kind != DECISION]
+        if len(wanted) >= last or len(found) < most:
+            return wanted[-last:]
+        most *= 4
+
+
+def _table(events: Iterable[Event]) -> Table:
+    """A row an event, below its attempt."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    attempt: str | None = None
+    for event in events:
+        if event.attempt != attempt:
+            attempt = event.attempt
+            table.add_row("", attempt or "between rollouts", style="bold")
+        table.add_row(f"{event.at:%Y-%m-%d %H:%M:%S}", event.message)
+    return table
