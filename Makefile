@@ -19,10 +19,10 @@ LOCKS := dev=tests local=k8s/local rollout=k8s/rollout pipeline=training scorer=
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/ready-local ## The whole story on this machine: train, package, serve, split, compare (DATA=FILE, KEEP=1)
+demo: $(VENV)/ready-local $(BIN)/vigil ## The whole story on this machine: train, package, serve, split, compare (DATA=FILE, KEEP=1)
 	@$(BIN)/python -m k8s.local demo $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(KEEP)),--keep)
 
-test: $(VENV)/ready-dev lint ## Lint, type check, and every test that this machine can run
+test: $(VENV)/ready-dev $(BIN)/vigil lint ## Lint, type check, and every test that this machine can run
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/ready-dev ## Format, rules, types and import layers, without running anything
@@ -62,3 +62,7 @@ $(VENV)/ready-%: $(BIN)/uv tests/requirements.lock k8s/local/requirements.lock
 	@echo "installing the packages of $(if $(filter dev,$*),tests,k8s/local)/requirements.lock into $(VENV) (about 1 GB, once)"
 	@$(UV) install --quiet --python $(BIN)/python --require-hashes --requirement $(if $(filter dev,$*),tests,k8s/local)/requirements.lock
 	@touch $@
+
+# The one command: `.venv/bin/vigil` runs this checkout from any folder.
+$(BIN)/vigil: .ci/vigil.py $(BIN)/uv
+	@$(BIN)/python .ci/vigil.py

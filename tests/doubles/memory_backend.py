@@ -48,12 +48,12 @@ class World:
             evidence=self.evidence,
             store=self.store,
             history=self.history,
-            comparisons=lambda stable, candidate: self.comparison,
+            comparisons=lambda _stable, _candidate: self.comparison,
             lease=MemoryLease(self.leases),
         )
 
     def desk(self) -> Desk:
-        return Desk(opener=lambda state: self.backend(), clock=lambda: self.now, rest=self.rest)
+        return Desk(opener=lambda _state: self.backend(), clock=lambda: self.now, rest=self.rest)
 
     def rest(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
