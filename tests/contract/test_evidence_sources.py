@@ -1,7 +1,6 @@
 """Every source of evidence: when a block closes, what is answered twice, what it waits for."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -144,8 +143,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         yield Memory(MemoryEvidence())
         return
     store = Store(request.getfixturevalue("database"))
-    with closing(store.source):
-        yield store
+    yield store
+    store.source.close()
 
 
 def closed(number: int) -> datetime:
