@@ -73,7 +73,9 @@ def main(ctx: click.Context) -> None:
 
 
 def _open(state: Path | None) -> Any:
-    """The local stack of a folder, or of the one that runs here; otherwise the cluster that KUBECONFIG names."""
+    """The local stack of a folder, or of the one that runs here; otherwise the cluster of KUBECONFIG or of this pod."""
+    if state is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        return _cluster()  # the image of the rollout has no local stack
     from k8s.local import state as states  # noqa: PLC0415 - as above
     from k8s.local.backend import backend  # noqa: PLC0415 - as above
     from k8s.rollout.desk import no_cluster  # noqa: PLC0415 - as above
@@ -83,7 +85,14 @@ def _open(state: Path | None) -> Any:
     for folder in (states.DEFAULT, states.DEMO):
         if states.owner(states.State(folder)) is not None:
             return backend(states.State(folder))
-    return no_cluster(None)
+    return _cluster() if "KUBECONFIG" in os.environ else no_cluster(None)
+
+
+def _cluster() -> Any:
+    from k8s.rollout.kubernetes_backend import backend  # noqa: PLC0415 - as above
+    from k8s.rollout.settings import Settings  # noqa: PLC0415 - as above
+
+    return backend(Settings().namespace)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def _now() -> datetime:
 def no_cluster(state: Path | None) -> Backend:
     """The opener where nothing but this package is: there is no world to open yet."""
     raise NotRunningError(
-        f"there is no local stack {f'in {state}' if state else 'here'}, and a cluster can't be talked to yet; "
+        f"there is no local stack {f'in {state}' if state else 'here'}, and KUBECONFIG names no cluster; "
         "start one with `vigil local up`, or name its folder with --state"
     )
 

@@ -21,6 +21,9 @@ class Settings(BaseSettings):
     state: Path | None = Field(
         None, description="Folder of the local stack to work on. Unset: `.vigil/local` below the working directory."
     )
+    namespace: str = Field(
+        "vigil", min_length=1, max_length=63, description="Namespace of the cluster that KUBECONFIG, or the pod, names."
+    )
     identity: str = Field(
         default_factory=_identity,
         min_length=1,
