@@ -55,6 +55,8 @@ def decide_shadow(  # noqa: PLR0913 - what is known of a moment
     without a shadow phase is decided with the defaults of one. The age is in blocks since the phase began.
     """
     settings = plan.shadow or ShadowPlan()
+    if prediction is not None and not prediction.live:
+        prediction, unpredicted = None, "The comparison has no live part, so nothing is predicted."
     newest, gates = None, _gates(state, plan, settings, prediction)
     for block in blocks:
         if block.number > state.block and not state.failed:

@@ -24,6 +24,8 @@ Judge = Callable[[CanaryBlock, int, int, int], tuple[Action, str]]
 UNKNOWN: Final = NoiseFloor()
 TAIL: Final = 0.1
 """Share of the answers over the objective that take longer than 500 ms."""
+CHUNK: Final = 50
+"""Streams drawn at once: a bound on memory."""
 STALL: Final = 10.0
 """How many times more answers are over the objective in a block in which everything stalls."""
 
@@ -166,9 +168,13 @@ def run(judge: Judge, stream: Any, weights: Sequence[float], traffic: Traffic) -
 
 def run_plan(plan: Plan, traffic: Traffic, blocks: int, streams: int, seed: int) -> tuple[Ended, ...]:
     """So many streams of one kind of traffic under a plan."""
-    drawn = draw(traffic, plan, blocks, streams, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
     weights = [step.weight / 100 for step in plan.canary.steps]
-    return tuple(run(sequential(plan), stream.tolist(), weights, traffic) for stream in drawn)
+    ended: list[Ended] = []
+    while len(ended) < streams:
+        drawn = draw(traffic, plan, blocks, min(CHUNK, streams - len(ended)), rng)
+        ended += [run(sequential(plan), stream.tolist(), weights, traffic) for stream in drawn]
+    return tuple(ended)
 
 
 @dataclass(frozen=True)

@@ -36,14 +36,18 @@ def decide_watch(
     *,
     waiting: Waiting | None = None,
     age_blocks: float,
+    labels: GateNumbers | None = None,
 ) -> Decision[CanaryState]:
-    """Rolls back when the new stable crashed, else hold; `proposal` says why undoing is proposed, if it is."""
+    """Rolls back when the new stable crashed, else holds; `proposal` says why undoing is proposed, if it is.
+
+    `labels` is the label gate's answer (`labelled.label_gate`), when somebody looked.
+    """
     for block in blocks:
         if block.number > state.block and not state.failed:
             state = _after(state, block, plan)
     if state.failed:
         return Decision("rollback", state.failed, f"Undone: {state.why}.", (_crash_gate(state),), state)
-    gates = (*_gates(state, plan), _crash_gate(state))
+    gates = (*_gates(state, plan), *((labels,) if labels else ()), _crash_gate(state))
     proposal = next((each for each in gates if each.state == "failed"), None)
     return Decision(
         "hold",

@@ -99,7 +99,7 @@ def stream(rps: float, blocks: int, rng: np.random.Generator) -> tuple[Any, Nois
 
 
 def _first(now: Hour, affected: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Of each request: whether its entity is first affected by it, and whether that was not counted before its block."""
+    """Of each request: whether its entity is first affected by it, and was not counted before its block."""
     never = int(now.block.max(initial=0)) + 1
     first = np.full(int(now.entity.max(initial=0)) + 1, never)
     hits = np.flatnonzero(affected)
