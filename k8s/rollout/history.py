@@ -3,6 +3,7 @@
 HistoryError   the history can't be read or written now
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,7 +86,10 @@ class PostgresHistory:
         self._session = StoreSession(dsn)
 
     def add_events(self, events: Sequence[Event]) -> None:
-        rows = [EventRow(**event.model_dump()) for event in events]
+        # By way of JSON: times become text, and what is no number (inf, nan) null, which the store would refuse.
+        rows = [
+            EventRow(**{**vars(event), "numbers": json.loads(event.model_dump_json())["numbers"]}) for event in events
+        ]
         try:
             with self._session.transaction() as connection:
                 rollout_history.add_events(connection, rows)

@@ -70,6 +70,11 @@ def test_a_rollout_made_anew_counts_its_events_from_one_again(history: History) 
     assert len(history.events()) == 2
 
 
+def test_numbers_that_json_does_not_have_do_not_hold_up_the_others(history: History) -> None:
+    history.add_events([event(1, harm=float("inf"), at=AT, share=float("nan")), event(2)])
+    assert [each.number for each in history.events()] == [1, 2]
+
+
 def test_nothing_is_added_by_nothing(history: History) -> None:
     history.add_events([])
     assert history.events() == ()
