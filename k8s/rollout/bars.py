@@ -38,6 +38,8 @@ def number(value: float) -> str:
     for least, factor, unit in _UNITS:
         if abs(value) >= least:
             return f"{value / factor:.3g}{unit}"
+    if 0 < abs(value) < 0.001:
+        return "<0.001"
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.2g}"

@@ -74,7 +74,7 @@ def _phase_words(sight: Sight) -> str:
     status = sight.rollout.status
     if status.phase is Phase.CANARY and sight.split is not None:
         return f"Canary at {sight.split.canary} %"
-    return status.phase.value
+    return "Rolling back" if status.phase is Phase.ROLLING_BACK else status.phase.value
 
 
 def _last(attempt: Attempt) -> Text:
@@ -108,7 +108,8 @@ def _copies(role: Role, copies: Copies | None) -> Text:
         return Text("copies unknown", "dim")
     if copies.tag is None and not copies.wanted:
         return Text("mirrors nothing" if role == "shadow" else "no model", "dim")
-    text = Text(f"{copies.tag or 'no version assigned'}  {copies.ready}/{copies.wanted} ready")
+    ready = f"{copies.ready}/{copies.wanted} ready" if copies.wanted else f"going, {copies.serving} still up"
+    text = Text(f"{copies.tag or 'no version assigned'}  {ready}")
     if copies.ready_other:
         text.append(f", {copies.ready_other} of another version", "yellow")
     if copies.restarts:

@@ -74,6 +74,8 @@ def test_the_fronts_exit_codes_are_those_of_the_command(tmp_path: Path) -> None:
 
 def test_without_a_stack_every_command_of_the_rollout_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
     for command in (["status"], ["watch"], ["run", "--once"], ["history"], ["split", "--weights", "100,0"]):
         ended = CliRunner().invoke(main, ["rollout", *command])
         assert ended.exit_code == 5, ended.output
