@@ -69,7 +69,8 @@ def latch(turn: Turn, found: End) -> None:
 def carry_out(turn: Turn) -> None:
     """After a verdict other than a promotion: traffic and stable back, copies down, and then the attempt is over."""
     attempt, stable = turn.attempt, turn.copies["stable"]
-    _weight_back(turn)
+    turn.put(0)
+    turn.weigh(turn.split.canary)
     if stable.tag != attempt.stable:
         turn.save()
         turn.assign("stable", attempt.stable)
@@ -91,16 +92,6 @@ def over(turn: Turn) -> None:
     turn.note("rollout.ended", f"the rollout of {attempt.candidate} is over: {outcome}", outcome=str(outcome))
     turn.change(attempt=None, last=attempt)
     turn.say(Phase.IDLE, f"The rollout of {attempt.candidate} is over: {outcome}.")
-
-
-def _weight_back(turn: Turn) -> None:
-    """Stable has all traffic, unless it has no copy and the canary has."""
-    stable, canary = turn.copies["stable"], turn.copies["canary"]
-    if turn.split.canary and not stable.serving and canary.serving:
-        turn.put(turn.split.canary)
-        return
-    turn.put(0)
-    turn.weigh(0)
 
 
 def _wait(turn: Turn, what: str) -> None:

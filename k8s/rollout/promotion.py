@@ -84,7 +84,7 @@ def _hand_over(turn: Turn) -> None:
     attempt, size = turn.attempt, _size(turn)
     if not wanted_copies(turn, "canary", size):
         turn.put(0)
-        turn.weigh(0)
+        turn.weigh(turn.split.canary)
         turn.suspend("no copy of the canary is ready in the promotion")
         _say(turn, "no copy of the canary is ready; stable has all traffic")
         return
@@ -106,13 +106,11 @@ def _hand_over(turn: Turn) -> None:
 
 def _take_over(turn: Turn) -> None:
     """Stable has the new model: it gets the traffic when all of its copies run it."""
-    stable, canary = turn.copies["stable"], turn.copies["canary"]
+    stable = turn.copies["stable"]
     if not _taken_over(turn):
-        if not turn.available("canary") and stable.serving:
+        if not turn.available("canary"):
             _back_to_stable(turn)
         _say(turn, f"{stable.ready} of {_size(turn)} copies of stable run {turn.attempt.candidate}")
-    elif turn.split.canary and not stable.serving and canary.serving:
-        _say(turn, "stable answers no more; the canary keeps the traffic")
     elif _back_to_stable(turn) or turn.draining():
         _say(turn, "stable has all traffic again; the canary's last requests end")
     elif put_away(turn):
@@ -123,7 +121,7 @@ def _take_over(turn: Turn) -> None:
 
 def _back_to_stable(turn: Turn) -> bool:
     changed = turn.put(0)
-    turn.weigh(0)
+    turn.weigh(turn.split.canary)
     return changed
 
 

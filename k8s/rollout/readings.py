@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from k8s.rollout import block_times
 from k8s.rollout.answers import Decision
 from k8s.rollout.blocks import CanaryBlock, ShadowBlock, Waiting
 from k8s.rollout.canary import CanaryState
@@ -22,7 +23,7 @@ class Reading:
     """`decision` is the last block's, or the one that ends the attempt; None: there was nothing to decide on.
 
     `advanced`: some block said that the weight may rise. It may not have risen: only the last word counts, and only
-    when `current`, that is when nothing newer is there to be read.
+    when `current`, that is when there is nothing newer that could be known.
     """
 
     decision: Decision[Any] | None = None
@@ -111,13 +112,15 @@ class _Reader:
     def __init__(self, turn: Turn, kind: Kind, since: datetime, plan: Plan) -> None:
         self._turn = turn
         self._kind = kind
+        self._since = since
         self._age = max(0.0, (turn.now - since).total_seconds() / plan.block_seconds)
 
     def read(self, decide: Any) -> Reading:
         answer, asked = self._turn.world.evidence, question(self._turn.world.rollout)
         if answer is None or asked is None or asked[0] != self._kind:
             return Reading()
-        current = len(answer.blocks) < asked[1].most and answer.waiting.obstacle == "not closed"
+        following = asked[1].after + len(answer.blocks) + 1
+        current = self._turn.now < block_times.closes(asked[1], following)
         decision, advanced = None, False
         blocks: Sequence[ShadowBlock | CanaryBlock] = answer.blocks
         for position, block in enumerate(blocks, 1):
@@ -138,8 +141,8 @@ class _Reader:
         """Goes on from the decision's state, and records the decision so that it can be made again."""
         self._remember(decision)
         turn = self._turn
-        numbers: dict[str, Any] = {"phase": self._kind, "block": number, "action": decision.action}
-        numbers |= {"gate": decision.gate, "age_blocks": age, "harm": decision.harm, "harm_bound": decision.harm_bound}
+        numbers: dict[str, Any] = {"phase": self._kind, "since": self._since.isoformat(), "block": number}
+        numbers |= {"action": decision.action, "gate": decision.gate, "age_blocks": age, "harm": decision.harm, "harm_bound": decision.harm_bound}
         if self._kind == "shadow":
             prediction = turn.world.prediction
             numbers["prediction"] = asdict(prediction) if prediction else None

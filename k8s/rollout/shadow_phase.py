@@ -46,7 +46,7 @@ def out_of_service(turn: Turn, role: Role, *, begun: bool) -> None:
     """No copy is ready: no traffic, and the end when that lasts. A start may take longer, and does not ban."""
     attempt, copies = turn.attempt, turn.copies[role]
     why = f": {copies.problem}" if copies.problem else ""
-    turn.weigh(0)
+    turn.weigh(turn.split.canary)
     turn.suspend(f"no copy of the {role} is ready{why}")
     limit = attempt.plan.unavailable_blocks if begun else attempt.plan.progress_blocks
     suspended = turn.attempt.suspended

@@ -23,12 +23,8 @@ def without_attempt(turn: Turn) -> None:
 
 
 def put_away(turn: Turn) -> bool:
-    """Stable has all traffic and the other roles are gone: True once it is so. A dead stable keeps its stand-in."""
-    stable, canary = turn.copies["stable"], turn.copies["canary"]
-    if turn.split.canary and not stable.serving and canary.serving:
-        turn.put(turn.split.canary)
-        return False
-    if turn.put(0):
+    """Stable has all traffic and the other roles are gone: True once it is so."""
+    if turn.put(0) or turn.split.canary:
         return False
     for role in NOT_STABLE:
         turn.scale(role, 0)

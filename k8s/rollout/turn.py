@@ -62,8 +62,13 @@ class Turn:
         return self.status.attempt
 
     def put(self, canary: int, mirror: int = 0) -> bool:
-        """Puts a split into force; False when it is already."""
-        split = Split(100 - canary, canary, mirror)
+        """Puts a split into force; False when it is already.
+
+        Traffic is not taken from a canary that answers when no copy of stable does: it would go nowhere.
+        """
+        if canary < self.split.canary and not self.copies["stable"].serving and self.copies["canary"].serving:
+            canary = self.split.canary
+        split = Split(100 - canary, canary, 0 if canary else mirror)
         if split == self.split:
             return False
         self.split = split
@@ -93,12 +98,12 @@ class Turn:
         self.change(attempt=self.attempt.model_copy(update=fields))
 
     def note(self, kind: str, message: str, **numbers: Any) -> None:
-        """Adds an event, to be saved."""
-        number, attempt = self.status.events + 1, self.status.attempt
+        """Adds an event, to be saved. The watch after a promotion belongs to the attempt that was promoted."""
+        number, attempt, watch = self.status.events + 1, self.status.attempt, self.status.watch
         event = Event(
             number=number,
             at=self.now,
-            attempt=attempt.id if attempt else None,
+            attempt=attempt.id if attempt else watch.attempt if watch else None,
             kind=kind,
             message=message,
             numbers=numbers,
