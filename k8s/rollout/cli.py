@@ -28,8 +28,8 @@ _COMMANDS: Final = {
     "abort": ("spec_commands", "End a rollout; its model is not banned."),
     "promote": ("spec_commands", "Approve a promotion, or force one."),
     "undo": ("spec_commands", "Bring back what was stable before."),
-    "history": ("history_commands", "List what happened."),
-    "replay": ("history_commands", "Decide again from recorded evidence."),
+    "history": ("history_command", "List what happened."),
+    "replay": ("replay_command", "Decide again from recorded evidence."),
     "split": ("split_command", "Set the weights by hand, without a controller."),
 }
 """Each is a function `<name>_command` of a module, which is imported when it is called."""

@@ -8,6 +8,7 @@
     +-- LeaseError           6
     |   +-- HeldError            a controller runs already
     |   +-- LostError            this controller's lease is somebody else's now
+    +-- DisagreesError       7   decided again, the recorded evidence gives something else
     +-- RefusedError         14  the model may not start: banned, or its comparison says no
 
 How a rollout ended has codes of its own, see `verdict_codes`.
@@ -58,6 +59,12 @@ class HeldError(LeaseError):
 
 class LostError(LeaseError):
     """This controller's lease is somebody else's now."""
+
+
+class DisagreesError(RolloutError):
+    """Decided again, the recorded evidence gives something else than was recorded."""
+
+    exit_code = 7
 
 
 class RefusedError(RolloutError):

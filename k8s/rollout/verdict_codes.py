@@ -35,6 +35,7 @@ Of every command:
   4    what was asked for does not fit what is going on
   5    no stack or cluster to talk to, or a part of it does not answer
   6    a controller runs already
+  7    replay: a decision comes out otherwise than it was recorded
   130  interrupted
 """
 

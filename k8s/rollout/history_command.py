@@ -1,4 +1,4 @@
-"""`history` and `replay`: what happened, and whether the decisions follow from the evidence that was recorded."""
+"""`history`: what happened."""
 
 from collections.abc import Iterable
 
