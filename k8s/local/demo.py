@@ -1,42 +1,53 @@
-"""The whole story on one machine: two models, one split with a mirror, real traffic, and what must hold afterwards."""
+"""The whole story on one machine: a stack, a controller, traffic, and candidates that must end as they deserve."""
 
-import random
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
-from k8s.local import bentos_made, demo_checks, demo_summary, live_load, offline_scores, outgoing, postgres
-from k8s.local.bentos_made import Made
-from k8s.local.demo_checks import Expected
+from k8s.local import acts, demo_cast, demo_checks, demo_page, demo_summary, offline_scores, outgoing, postgres
+from k8s.local.acts import Act
+from k8s.local.backend import backend
+from k8s.local.bentos_made import Places
+from k8s.local.demo_cast import Cast
+from k8s.local.demo_checks import ENTITIES, Expected
 from k8s.local.demo_data import DemoData, cut, made_up
+from k8s.local.demo_follow import Refusal, Teller, Told
+from k8s.local.demo_processes import DemoProcesses
 from k8s.local.errors import NotRunningError
-from k8s.local.ledger import Entry
-from k8s.local.live_load import Audience
+from k8s.local.ledger import Entry, read
 from k8s.local.processes import Supervisor
 from k8s.local.rolling import Wish
 from k8s.local.stack import LocalStack, Plan
 from k8s.local.state import State, StateLock
 from k8s.local.story import Story
-from k8s.local.traffic import Load
+from k8s.rollout import plan_file
+from k8s.rollout.backend import Backend
 from k8s.rollout.routers import Role, Split
-from monitoring import labels, page, report
+from monitoring import labels, report
+from monitoring.report import Check
 from training import datasets
-from training.booster import TreeOptions
 from training.datasets import Dataset
-from training.train import TrainOptions
 
-SPLIT: Final = Split(stable=75, canary=25, mirror=100)
 PER_SECOND: Final = 300.0
-"""Half of what two cores carry for three scorers, the store, the gateway and the client together."""
+"""Half of what two cores carry for the scorers, the store, the gateway, the controller and the client together."""
 
-CHAMPION_TREES: Final = TreeOptions(leaves=4, trees=40)
-"""A simpler model than the challenger's, so that the two differ on whatever data."""
+LONGEST_LOAD_SECONDS: Final = 900.0
+"""The load ends by itself then, whatever becomes of the stories."""
 
+EXPECTED_SECONDS: Final = 200
+"""What the stories take, about: the entities are dealt to so many pseudonyms that enough take part in that time."""
+
+WARM_UP_ROWS: Final = 3_000
+"""Logged requests that a comparison can rest on, before the first one is made."""
+
+WARM_UP_SECONDS: Final = 60.0
 DRAIN_SECONDS: Final = 20.0
 """The scorers write their rows every 0.2 s; the rest is for a machine that is busy."""
 
@@ -75,14 +86,20 @@ class Demo:
     def run(self) -> Result:
         """Returns with the stack still running. Raises ProcessDiedError when one of its processes ends before."""
         data = self._data()
-        champion = self._make("champion", data.champion, TrainOptions(CHAMPION_TREES))
-        challenger = self._make("challenger", data.challenger, TrainOptions())
-        made: dict[Role, Made] = {"stable": champion, "canary": challenger, "shadow": challenger}
-        stack = self._start(made)
-        entries = self._send(stack, data.live, made)
-        found = self._judge(stack, made, data.live, entries)
+        cast = demo_cast.make(data, Places(self._state, self._options.artifacts), self._story.say)
+        stack = self._start(cast)
+        live = self._state.folder / "live.csv"
+        datasets.write(data.live.frame, live)
+        pseudonyms = needed_pseudonyms(data.live)
+        processes = DemoProcesses(self._state, self._supervisor, stack)
+        with backend(self._state) as world:
+            began = self._story.seconds
+            told, refusal = self._tell(stack, processes, world, cast, live, pseudonyms)
+            self._story.say(f"the stories took {self._story.seconds - began:.0f} s")
+            expected = self._expected(cast, told, refusal, data.live, pseudonyms)
+            broken = self._judge(stack, world, expected, cast, data.live)
         stack.tend()
-        return Result(stack, tuple(check.name for check in found.broken))
+        return Result(stack, broken)
 
     def _data(self) -> DemoData:
         if self._options.data is None:
@@ -99,77 +116,120 @@ class Demo:
         )
         return data
 
-    def _make(self, name: str, dataset: Dataset, options: TrainOptions) -> Made:
-        places = bentos_made.Places(self._state, self._options.artifacts)
-        return bentos_made.make(name, dataset, options, places, self._story.say)
-
-    def _start(self, made: dict[Role, Made]) -> LocalStack:
-        """A stack whose prediction store is empty: what the checks count is this demo's alone."""
+    def _start(self, cast: Cast) -> LocalStack:
+        """A stack whose prediction store and rollout are empty: what the checks count is this demo's alone."""
         postgres.discard(self._state.postgres)
         shutil.rmtree(self._state.spools, ignore_errors=True)
-        wishes = {role: Wish(each.tag, 1) for role, each in made.items()}
-        plan = Plan(self._options.artifacts.absolute().as_uri(), wishes, SPLIT, self._options.port)
+        self._state.rollout.unlink(missing_ok=True)
+        wishes: dict[Role, Wish] = {"stable": Wish(cast.champion.tag, 1), "canary": Wish(), "shadow": Wish()}
+        plan = Plan(self._options.artifacts.absolute().as_uri(), wishes, Split(100, 0), self._options.port)
         stack = LocalStack(self._state, plan, self._supervisor, self._story.say)
         stack.start()
         self._lock.announce(stack.url)
-        self._story.say(f"the stack runs at {stack.url}")
+        self._story.say(f"the stack runs at {stack.url} with the champion as stable; the set-up is done")
         return stack
 
-    def _send(self, stack: LocalStack, live: Dataset, made: dict[Role, Made]) -> list[Entry]:
-        requests = outgoing.requests(live.frame)
-        load = Load(PER_SECOND, len(requests))
+    def _tell(
+        self,
+        stack: LocalStack,
+        processes: DemoProcesses,
+        world: Backend,
+        cast: Cast,
+        live: Path,
+        pseudonyms: int,
+    ) -> tuple[list[Told], Refusal]:
+        """All the stories, with traffic behind them from their beginning to their end."""
+        seed = self._options.seed
         self._story.say(
-            f"sending {load.requests:,} requests, {load.per_second:g} a second, split {SPLIT.stable}/{SPLIT.canary}, "
-            f"{SPLIT.mirror} % mirrored"
+            f"traffic: {PER_SECOND:g} requests a second from now on, each entity's events dealt to {pseudonyms} "
+            "pseudonyms; the live events come again and again, under other ids"
         )
-        names = {made[role].tag: f"{role} {made[role].tag}" for role in ("stable", "canary")}
-        audience = Audience(self._state.ledger, self._story.console, names)
-        rng = random.Random(self._options.seed)  # noqa: S311 - arrival times, no secret
-        entries = live_load.run(stack.url, requests, load, rng, audience, stack.tend)
-        self._story.say("waiting for the prediction store to have every row")
-        tags = [each.model_version for each in entries]
-        wanted: dict[Role, int] = {role: tags.count(made[role].tag) for role in ("stable", "canary")}
-        stack.wait_for_rows({**wanted, "shadow": len(entries)}, DRAIN_SECONDS)
-        return entries
+        load = processes.traffic(
+            live, per_second=PER_SECOND, seconds=LONGEST_LOAD_SECONDS, pseudonyms=pseudonyms, seed=seed
+        )
+        processes.controller()
+        stack.wait_for_rows({"stable": WARM_UP_ROWS}, WARM_UP_SECONDS)
+        teller = Teller(stack, processes, world, live, self._story)
+        told = [teller.tell(act, self._plan_file(act)) for act in acts.acts(cast)]
+        refusal = teller.refused(cast.wrong.tag)
+        processes.stop(load)
+        return told, refusal
 
-    def _judge(self, stack: LocalStack, made: dict[Role, Made], live: Dataset, entries: list[Entry]) -> report.Report:
+    def _plan_file(self, act: Act) -> Path:
+        file = self._state.folder / "plans" / f"{act.key}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(plan_file.written(act.plan), encoding="utf-8")
+        return file
+
+    def _expected(self, cast: Cast, told: list[Told], refusal: Refusal, live: Dataset, pseudonyms: int) -> Expected:
+        self._story.say("scoring the live events offline, to compare")
+        entries = sum(1 for _ in read(self._state.ledger))
+        places = Places(self._state, self._options.artifacts)
+        once = {tag: offline_scores.scores(demo_cast.folder(tag, places), live) for tag in cast.names}
+        return Expected(
+            told=told,
+            refusal=refusal,
+            leaking=cast.leaking,
+            offline=_under_every_id(once, live, entries, pseudonyms),
+            stable=cast.challenger.tag,
+            baseline=demo_checks.against_baseline(cast.challenger.evaluation),
+            names_entities=live.has_entities,
+        )
+
+    def _judge(
+        self, stack: LocalStack, world: Backend, expected: Expected, cast: Cast, live: Dataset
+    ) -> tuple[str, ...]:
+        entries = list(read(self._state.ledger))
+        self._await_rows(stack, entries)
         try:
             with psycopg.connect(stack.dsn(), autocommit=True) as connection:
-                self._learn_labels(connection, live)
-                return self._report(connection, made, live, entries)
+                known = labels.add(connection, _labels(live), datetime.now(UTC))
+                self._story.say(f"the labels of {known.imported:,} live events became known")
+                stored = demo_checks.gather(connection, expected.told, cast.challenger.tag)
+                checks = demo_checks.judge(expected, entries, stored, stack.fleet.wishes()["stable"].tag)
+                found = self._report(connection, checks, cast)
         except psycopg.OperationalError as problem:
             stack.wait_for_death()
             raise NotRunningError(f"the prediction store went away: {problem}") from problem
+        told = demo_page.told(expected.told, stored.rows, world)
+        demo_page.write(found, told, cast.names, self._state.page)
+        demo_summary.show(self._story.console, found, told, self._state.page)
+        return tuple(check.name for check in found.broken)
 
-    def _learn_labels(self, connection: psycopg.Connection, live: Dataset) -> None:
-        now = datetime.now(UTC)
-        known = labels.add(connection, _labels(live), now)
-        self._story.say(f"the labels of {known.imported:,} live events became known")
+    def _await_rows(self, stack: LocalStack, entries: list[Entry]) -> None:
+        self._story.say("waiting for the prediction store to have every row")
+        wanted = len(entries)
+        stack.wait_until(lambda: stack.customers_rows() >= wanted, DRAIN_SECONDS)
 
-    def _report(
-        self, connection: psycopg.Connection, made: dict[Role, Made], live: Dataset, entries: list[Entry]
-    ) -> report.Report:
-        self._story.say("scoring the live events offline, to compare")
-        champion, challenger = made["stable"], made["shadow"]
-        expected = Expected(
-            split=SPLIT,
-            tags={role: each.tag for role, each in made.items()},
-            offline={each.tag: offline_scores.scores(each.folder, live) for each in (champion, challenger)},
-            baseline=demo_checks.against_baseline(challenger.evaluation),
-        )
-        checks = demo_checks.judge(expected, entries, demo_checks.gather(connection, challenger.tag))
+    def _report(self, connection: psycopg.Connection, checks: tuple[Check, ...], cast: Cast) -> report.Report:
         self._story.say("writing the report")
-        found = report.collect(
+        return report.collect(
             connection,
             datetime.now(UTC),
             title="Vigil demo",
             checks=checks,
-            evaluations={each.tag: each.evaluation.model_dump(mode="json") for each in (champion, challenger)},
+            evaluations={
+                each.tag: each.evaluation.model_dump(mode="json") for each in (cast.champion, cast.challenger)
+            },
         )
-        page.write(found, self._state.page)
-        self._story.say("done")
-        demo_summary.show(self._story.console, found, self._state.page)
-        return found
+
+
+def needed_pseudonyms(live: Dataset, requests: int = round(PER_SECOND * EXPECTED_SECONDS)) -> int:
+    """To how many pseudonyms each entity's events are dealt, so that enough entities take part in so many requests."""
+    events = Counter(live.frame["entity_id"].dropna())
+    often = [count * requests // len(live) for count in events.values()]
+    tried = range(1, 1001)
+    return next((each for each in tried if sum(min(each, count) for count in often) >= ENTITIES * 1.1), tried[-1])
+
+
+def _under_every_id(
+    once: dict[str, dict[str, float]], live: Dataset, sent: int, pseudonyms: int
+) -> dict[str, dict[str, float]]:
+    """The offline scores of the events under each id that they were sent by."""
+    requests = outgoing.requests(live.frame)
+    again = outgoing.again_and_again(requests, pseudonyms)
+    ids = [(each.event_id, other.event_id) for _, each, other in zip(range(sent), cycle(requests), again, strict=False)]
+    return {tag: {other: scores[event] for event, other in ids} for tag, scores in once.items()}
 
 
 def _labels(live: Dataset) -> Iterator[labels.Label]:

@@ -1,34 +1,48 @@
-"""The end of a demo in the terminal: what each role did, and which checks held."""
+"""The end of a demo in the terminal: how each story ended, what each role did, and which checks held."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from k8s.local.demo_page import StoryTold
 from monitoring.report import Report
 
 
-def show(console: Console, report: Report, page: Path) -> None:
-    """Prints the roles, the checks, and where the page is."""
+def show(console: Console, report: Report, stories: Sequence[StoryTold], page: Path) -> None:
+    """Prints the stories, the roles, the checks, and where the page is."""
+    console.print(_stories(stories))
     console.print(_roles(report))
     console.print(_checks(report))
     verdict = f"{len(report.broken)} of {len(report.checks)} checks failed" if report.broken else "every check held"
     console.print(f"{verdict}; the whole report, with plots: {page.absolute()}", highlight=False, soft_wrap=True)
 
 
+def _stories(stories: Sequence[StoryTold]) -> Table:
+    table = Table(title="Stories", title_justify="left", box=None, pad_edge=False)
+    for column in ("story", "verdict", "took", "answers", "bad"):
+        table.add_column(column, justify="left" if column in {"story", "verdict"} else "right")
+    for each in stories:
+        verdict = Text(each.verdict, style="green" if each.as_named else "red")
+        table.add_row(Text(each.title), verdict, f"{each.seconds:.0f} s", f"{each.served:,}", f"{each.bad:,}")
+    return table
+
+
 def _roles(report: Report) -> Table:
     latencies = {each.role: each for each in report.latencies}
-    models = {each.role: each.tag.partition(":")[2] for each in report.versions}
+    models = Counter(each.role for each in report.versions)
     table = Table(title="From the prediction store", title_justify="left", box=None, pad_edge=False)
-    for column in ("role", "model", "rows", "entities", "share", "p50 ms", "p95 ms", "p99 ms"):
-        table.add_column(column, justify="left" if column in {"role", "model"} else "right")
+    for column in ("role", "models", "rows", "entities", "share", "p50 ms", "p95 ms", "p99 ms"):
+        table.add_column(column, justify="left" if column == "role" else "right")
     for each in report.traffic:
         latency = latencies.get(each.role)
         times = (latency.p50_us, latency.p95_us, latency.p99_us) if latency else ()
         share = "-" if each.share is None else f"{each.share:.1%}"
         figures = (f"{each.rows:,}", f"{each.entities:,}", share, *(f"{time / 1000:.2f}" for time in times))
-        table.add_row(each.role, models.get(each.role, "-"), *figures)
+        table.add_row(each.role, f"{models[each.role]}", *figures)
     return table
 
 

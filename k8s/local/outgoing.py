@@ -8,8 +8,9 @@ entity goes into the header that the gateway splits by.
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -39,11 +40,20 @@ def requests(frame: pd.DataFrame) -> list[Outgoing]:
     return [_request(str(event), entity, values) for event, entity, *values in zip(*columns, strict=True)]
 
 
-def again_and_again(once: list[Outgoing]) -> Iterator[Outgoing]:
-    """The requests over and over; from the second time on as other events, with ids derived from theirs."""
-    time = 1
+def again_and_again(once: list[Outgoing], pseudonyms: int = 1) -> Iterator[Outgoing]:
+    """The requests over and over; from the second time on as other events, with ids derived from theirs.
+
+    Each entity's events are dealt in turns to so many pseudonyms: a file may have fewer entities than a split needs.
+    """
+    time, turns = 1, Counter[str]()
     while once:
-        yield from once if time == 1 else (_renamed(each, time) for each in once)
+        for each in once:
+            sent = each if time == 1 else _renamed(each, time)
+            if each.entity_id is not None and pseudonyms > 1:
+                turn = turns[each.entity_id] % pseudonyms
+                turns[each.entity_id] += 1
+                sent = replace(sent, entity_id=_other(each.entity_id, turn) if turn else each.entity_id)
+            yield sent
         time += 1
 
 
@@ -75,8 +85,12 @@ def _is_missing(value: Any) -> bool:
 
 
 def _renamed(request: Outgoing, time: int) -> Outgoing:
-    # An id may be as long as it is allowed to be already, so the other one is no longer form of it.
-    event_id = f"again-{hashlib.sha256(f'{time} {request.event_id}'.encode()).hexdigest()[:24]}"
+    event_id = _other(request.event_id, time)
     # The id is the body's first value, and pattern-checked, so it needs no escaping.
     body = request.body.replace(request.event_id.encode(), event_id.encode(), 1)
     return Outgoing(event_id, request.entity_id, body)
+
+
+def _other(name: str, time: int) -> str:
+    """Another id. One may be as long as it is allowed to be already, so the other one is no longer form of it."""
+    return f"again-{hashlib.sha256(f'{time} {name}'.encode()).hexdigest()[:24]}"

@@ -159,6 +159,11 @@ class LocalStack:
                 return found
             time.sleep(_POLL_SECONDS)
 
+    def customers_rows(self) -> int:
+        """Rows of requests that a customer was answered: those of stable and canary."""
+        found = self._rows()
+        return found.get("stable", 0) + found.get("canary", 0)
+
     def _rows(self) -> dict[Role, int]:
         try:
             with psycopg.connect(self.dsn("reader"), autocommit=True) as connection:

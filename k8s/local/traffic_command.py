@@ -28,6 +28,9 @@ _count = click.IntRange(1, MOST_REQUESTS)
 @click.option("--seconds", type=_lasting, default=30.0, help="For how long.")
 @click.option("--requests", type=_count, default=None, help="How many, instead of for how long.")
 @click.option("--arrivals", type=click.Choice(get_args(Arrivals)), default="poisson", help="When each one is due.")
+@click.option(
+    "--pseudonyms", type=click.IntRange(1, 10_000), default=1, help="Deal each entity's events to so many pseudonyms."
+)
 @options.seed
 @click.option("--ledger", type=options.FILE, default=HOME / "traffic" / "ledger.jsonl", help="File for the answers.")
 def command(  # noqa: PLR0913 - one argument an option
@@ -38,6 +41,7 @@ def command(  # noqa: PLR0913 - one argument an option
     seconds: float,
     requests: int | None,
     arrivals: Arrivals,
+    pseudonyms: int,
     seed: int,
     ledger: Path,
 ) -> None:
@@ -45,7 +49,7 @@ def command(  # noqa: PLR0913 - one argument an option
     target = found_url(url)
     load = Load(rps, requests or max(round(rps * seconds), 1), arrivals)
     dataset = datasets.read(data) if data else made_up(seed, datetime.now(UTC), ledger.with_name("events.csv"))
-    events = outgoing.again_and_again(outgoing.requests(dataset.frame))
+    events = outgoing.again_and_again(outgoing.requests(dataset.frame), pseudonyms)
     rng = random.Random(seed)  # noqa: S311 - arrival times, no secret
     entries = live_load.run(target, events, load, rng, live_load.Audience(ledger, Console()))
     click.echo(f"each answer is in {ledger}")

@@ -89,3 +89,12 @@ def test_when_the_events_run_out_they_come_again_as_other_events() -> None:
 
 def test_without_events_there_is_nothing_to_send() -> None:
     assert list(again_and_again([])) == []
+
+
+def test_an_entitys_events_are_dealt_to_pseudonyms_in_turns() -> None:
+    found = list(itertools.islice(again_and_again(requests(_frame()), pseudonyms=3), 12))
+    names = [each.entity_id for each in found if each.entity_id is not None]
+    assert names[0] == "e-1"
+    assert len(set(names)) == 3
+    assert names == names[:3] * 2
+    assert [each.entity_id for each in found[1::2]] == [None] * 6
