@@ -220,6 +220,16 @@ def canary(connection: Connection, models: Models, span: Span, *, everywhere: bo
     return found.get("stable", ArmCounts()), found.get("canary", ArmCounts())
 
 
+def explained(connection: Connection, models: Models, span: Span) -> dict[str, Any]:
+    """How the database reads a canary's block: EXPLAIN ANALYZE, which counts entities; roll it back."""
+    values = _values(models, span) | {
+        "everywhere": False, "errors_metric": "errors", "flagged_metric": "flagged",
+    }  # fmt: skip
+    (((plan,),),) = connection.execute("explain (analyze, format json)" + _CANARY, values).fetchall()
+    found: dict[str, Any] = plan
+    return found
+
+
 def shadow(connection: Connection, models: Models, span: Span) -> tuple[ArmCounts, ArmCounts, int]:
     """Counts of the mirrored requests in a block, stable's and shadow's, and how many the shadow shed."""
     values = _values(models, span) | {"errors_metric": "shadow errors", "flagged_metric": "shadow flagged"}
