@@ -15,6 +15,8 @@ from k8s.rollout.plan import Plan
 CALM: Final = 3.0
 """With this much evidence of harm nothing rises any more: a third of all good canaries ever come near it, at most."""
 
+PASSING: Final = ("evidence", "time", "step")
+"""Obstacles that pass by themselves: no reason for a rollout to end in nothing."""
 COUNTED: Final = ("candidate", "candidate of", "stable", "stable of")
 
 
@@ -80,18 +82,22 @@ def _forward(moment: _Moment) -> Decision[CanaryState]:
     canary_plan = moment.plan.canary
     if moment.age_blocks >= canary_plan.deadline_blocks and not moment.state.extended:
         if moment.harm >= CALM:
-            return _inconclusive(moment, gate, reason)
+            return _inconclusive(moment)
         moment = replace(moment, state=replace(moment.state, extended=True))
     if moment.age_blocks >= canary_plan.extended_blocks:
-        return _inconclusive(moment, gate, reason)
+        return _inconclusive(moment)
     return _answer(moment, "hold", gate, reason)
 
 
-def _inconclusive(moment: _Moment, gate: str, reason: str) -> Decision[CanaryState]:
-    lacking = [each for each in moment.gates if each.state == "gathering"]
-    if gate in ("time", "evidence", "step") and lacking:
-        worst = max(lacking, key=lambda each: each.missing_blocks or float("inf"))
-        gate, reason = worst.gate, f"{worst.gate} lacks evidence: {worst.detail}."
+def _inconclusive(moment: _Moment) -> Decision[CanaryState]:
+    """Names what it failed for: of gates that lack evidence the one that lacks most, not that a block is still open."""
+    obstacles = dict(reversed([*_obstacles(moment)]))
+    gate = next((name for name in reversed(obstacles) if name not in PASSING), next(reversed(obstacles)))
+    reason = obstacles[gate]
+    lacking = {each.gate: each for each in moment.gates if each.state == "gathering"}
+    if gate in lacking:
+        gate = max(lacking, key=lambda name: lacking[name].missing_blocks or float("inf"))
+        reason = f"{gate} lacks evidence: {lacking[gate].detail}."
     return _answer(moment, "inconclusive", gate, f"Not decided within {moment.age_blocks:.0f} blocks. {reason}")
 
 
