@@ -63,7 +63,7 @@ def acts(cast: Cast) -> tuple[Act, ...]:
             Outcome.ROLLED_BACK,
             ("errors", "crash"),
             "errors",
-            400,
+            400,  # a third of 75 a second, for as long as the evidence needs, and twice that
         ),
         Act(
             "tail",
@@ -75,7 +75,7 @@ def acts(cast: Cast) -> tuple[Act, ...]:
             Outcome.ROLLED_BACK,
             ("over_slo",),
             "slow",
-            100,
+            50,
             compared=False,
         ),
         Act(
@@ -90,4 +90,14 @@ def acts(cast: Cast) -> tuple[Act, ...]:
             "all",
             0,
         ),
+    )
+
+
+def described(plan: Plan) -> str:
+    """The numbers of a plan that a story shows."""
+    steps = " -> ".join(f"{step.weight}" for step in plan.canary.steps)
+    shadow = f"a shadow of {plan.shadow.mirror} % of the requests" if plan.shadow else "no shadow"
+    return (
+        f"plan: blocks of {plan.block_seconds:g} s; {shadow}; then {steps} % of the entities, at least "
+        f"{plan.canary.step_blocks} blocks each and {plan.canary.min_blocks} in all; alpha {plan.alpha:g}"
     )

@@ -41,7 +41,7 @@ PER_SECOND: Final = 300.0
 LONGEST_LOAD_SECONDS: Final = 900.0
 """The load ends by itself then, whatever becomes of the stories."""
 
-EXPECTED_SECONDS: Final = 200
+EXPECTED_SECONDS: Final = 170
 """What the stories take, about: the entities are dealt to so many pseudonyms that enough take part in that time."""
 
 WARM_UP_ROWS: Final = 3_000

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from k8s.local.acts import LONGEST_SECONDS, Act
+from k8s.local.acts import LONGEST_SECONDS, Act, described
 from k8s.local.demo_processes import DemoProcesses
 from k8s.local.errors import CheckFailedError
 from k8s.local.stack import LocalStack
@@ -65,6 +65,7 @@ class Teller:
         began = datetime.now(UTC)
         self._story.say(f"=== {act.title}: {act.candidate}")
         self._story.say(f"    {act.told}")
+        self._story.say(f"    {described(act.plan)}")
         approved = self._compared(act) if act.compared else ""
         forced = ("--force",) if approved else ()
         reason = approved or act.title
@@ -104,7 +105,7 @@ class Teller:
 
         def over() -> bool:
             status = self._backend.store.read().status
-            self._hear(status)
+            self._hear(status, act.candidate)
             return status.attempt is None and status.last != before
 
         if not self._stack.wait_until(over, LONGEST_SECONDS):
@@ -117,11 +118,12 @@ class Teller:
             raise CheckFailedError(f"{act.title}: the rollout that ended is of {last.candidate if last else 'nothing'}")
         return last
 
-    def _hear(self, status: Status) -> None:
-        """Says what happened since the last time."""
+    def _hear(self, status: Status, candidate: str) -> None:
+        """Says what happened to the candidate since the last time."""
         if status.events == self._heard:
             return
         for event in self._backend.history.events(most=40):
-            if event.number > self._heard and event.kind not in _QUIET:
+            about = event.attempt is not None or candidate in event.message
+            if event.number > self._heard and event.kind not in _QUIET and about:
                 self._story.say(f"    {event.kind}: {event.message}")
         self._heard = status.events

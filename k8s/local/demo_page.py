@@ -65,7 +65,7 @@ def _told(story: Told, rows: Sequence[StoredRow], world: Backend) -> StoryTold:
         told=act.told,
         tag=act.candidate,
         verdict=course.verdict,
-        reason=verdict.reason if verdict else "",
+        reason=_sentence(verdict.reason) if verdict else "",
         seconds=story.seconds,
         served=served,
         bad=bad,
@@ -84,3 +84,7 @@ def _caption(course: Timeline, served: int, bad: int, kind: str) -> str:
     hurt = f"{bad:,} of its {served:,} answers {kind}." if served else ""
     end = "It took over" if course.verdict.startswith(Outcome.PROMOTED) else f"It was {course.verdict}"
     return f"{shadow}{rose}{end} after {course.verdict_at:.0f} s. {hurt}".strip()
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."

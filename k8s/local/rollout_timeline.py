@@ -78,7 +78,13 @@ def figure(course: Timeline) -> Figure:
             _evidence(
                 "harm", course.moments, [max(each.harm, _FLOOR) for each in course.moments], "var(--bad)", "solid"
             ),
-            _evidence("all is well", course.moments, [each.shown for each in course.moments], "var(--good)", "dash"),
+            _evidence(
+                "evidence that all is well",
+                course.moments,
+                [each.shown for each in course.moments],
+                "var(--good)",
+                "dash",
+            ),
         ],
         "layout": {
             "xaxis": {"title": {"text": "seconds since its start"}, "range": [0, course.ended], "anchor": "y2"},
@@ -86,15 +92,15 @@ def figure(course: Timeline) -> Figure:
                 "title": {"text": "share of traffic"},
                 "tickformat": ".0%",
                 "range": [0, 1.08],
-                "domain": [0.58, 1],
+                "domain": [0.6, 1],
             },
             "yaxis2": {
-                "title": {"text": "evidence, of its bound"},
+                "title": {"text": "evidence / bound", "font": {"size": 13}, "standoff": 12},
                 "type": "log",
                 "tickformat": ".2~%",
                 "dtick": 1,
                 "range": [-4, 2],
-                "domain": [0, 0.44],
+                "domain": [0, 0.46],
                 "gridcolor": "var(--grid)",
                 "linecolor": "var(--rule)",
                 "fixedrange": True,
@@ -199,7 +205,8 @@ def _steps(name: str, points: Sequence[tuple[float, float]], ended: float, color
 def _evidence(name: str, moments: Sequence[Moment], values: Sequence[float], color: str, dash: str) -> dict[str, Any]:
     return {
         "type": "scatter",
-        "mode": "lines",
+        "mode": "lines+markers",
+        "marker": {"size": 4, "color": color},
         "name": name,
         "x": [each.at for each in moments],
         "y": [max(value, _FLOOR) for value in values],
