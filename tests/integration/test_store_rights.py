@@ -116,6 +116,57 @@ def test_the_labeller_adds_labels_and_neither_changes_them_nor_sees_predictions(
                 labeller.execute(statement)
 
 
+ROLLOUTS = ("rollout_events", "rollout_evidence", "rollout_counted", "rollout_noise")
+NOT_FOR_ROLLOUT = {
+    **{what: FORBIDDEN[what] for what in FORBIDDEN if what not in ("read", "read labels", "see the migrations")},
+    "forge a row": INSERT % tuple(["null"] * 11),
+    "compare": "insert into comparisons default values",
+    "change labels": "update labels set label = 0",
+    "lock predictions": "lock table predictions in exclusive mode",
+    "make a temporary table": "create temporary table mine (a int)",
+    "take back a migration": "delete from schema_migrations",
+    **{f"forget {table}": f"delete from {table}" for table in ROLLOUTS},
+    **{f"empty {table}": f"truncate {table}" for table in ROLLOUTS},
+    "change what happened": "update rollout_events set message = ''",
+    "change what was seen": "update rollout_evidence set block = '{}'",
+    "change who was counted": "update rollout_counted set entity = ''",
+    "overwrite what happened": "insert into rollout_events values (null, 1, now(), '', '', '{}') "
+    "on conflict (at, number) do update set message = ''",
+}
+
+
+def test_the_rollout_reads_what_was_answered_and_adds_to_its_own_tables(database):
+    with connect(database, "rollout") as rollout:
+        for table in ("predictions", "labels", "comparisons", "schema_migrations", *ROLLOUTS):
+            rollout.execute(f"select * from {table}")
+        rollout.execute("insert into rollout_events values (null, 1, now(), 'k', 'm', '{}') on conflict do nothing")
+        rollout.execute("insert into rollout_counted values ('a', 'errors', 'c')")
+
+
+@pytest.mark.parametrize("what", NOT_FOR_ROLLOUT)
+def test_the_rollout_can_not(database, what):
+    with connect(database, "rollout") as rollout, pytest.raises(errors.InsufficientPrivilege):
+        rollout.execute(NOT_FOR_ROLLOUT[what])
+
+
+@pytest.mark.parametrize("user", [*SCORERS, "labeller", "trainer"])
+@pytest.mark.parametrize("table", ROLLOUTS)
+def test_nobody_else_writes_or_sees_what_rollouts_did(database, user, table):
+    with connect(database, user) as somebody:
+        for statement in (f"select * from {table}", f"insert into {table} default values"):
+            with pytest.raises(errors.InsufficientPrivilege), somebody.transaction():
+                somebody.execute(statement)
+
+
+def test_the_reader_sees_what_rollouts_did_but_not_whom_they_counted(database):
+    with connect(database, "reader") as reader:
+        for table in ("rollout_events", "rollout_evidence", "rollout_noise"):
+            reader.execute(f"select * from {table}")
+        for statement in ("select * from rollout_counted", "insert into rollout_events default values"):
+            with pytest.raises(errors.InsufficientPrivilege), reader.transaction():
+                reader.execute(statement)
+
+
 def test_an_unknown_user_of_the_server_does_not_get_in(database, owner):
     owner.execute("drop role if exists stranger")
     owner.execute("create role stranger login password 'x'")
