@@ -162,7 +162,8 @@ def _keep(turn: Turn, *, unless_risen: bool = False) -> None:
     `unless_risen`: the next step's weight stays, too, while the evidence that would have led to it can't be read.
     """
     found, weight, attempt = turn.world.split.canary, _weight_in_force(turn), turn.attempt
-    if attempt.step is None or attempt.suspended is not None or (unless_risen and found == _following(turn)):
+    stays = (unless_risen and found == _following(turn)) or (found < weight and turn.held() is not None)
+    if attempt.step is None or attempt.suspended is not None or stays:
         turn.put(turn.split.canary)
     elif turn.put(weight) and found != weight:
         turn.note("rollout.corrected", f"somebody set the canary to {found} %: it is {weight} % again", found=found)

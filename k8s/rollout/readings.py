@@ -18,6 +18,10 @@ ENDS: Final = ("rollback", "fail")
 """What is said once is never taken back, whatever later blocks say."""
 
 
+UNTIL_THE_NEXT: Final = 2 + block_times.CLOSES_AFTER
+"""How old the phase is at most, in blocks, while block 0 is the newest one."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """`decision` is the last block's, or the one that ends the attempt; None: there was nothing to decide on.
@@ -123,10 +127,10 @@ class _Reader:
         current = self._turn.now < block_times.closes(asked[1], following)
         decision, advanced = None, False
         blocks: Sequence[ShadowBlock | CanaryBlock] = answer.blocks
-        for position, block in enumerate(blocks, 1):
-            newest = current and position == len(answer.blocks)
-            # When an older block is caught up with, it is judged as it would have been when it closed.
-            age = self._age if newest else min(self._age, block.number + 1.5)
+        for block in blocks:
+            # A block that is caught up with is judged as it was while it was the newest: one that made a weight rise,
+            # before the controller died, says so again.
+            age = min(self._age, block.number + UNTIL_THE_NEXT)
             decision = decide(block, None, age)
             self._take(decision, block.number, age)
             advanced = advanced or decision.action in ("advance", "promote")

@@ -82,6 +82,8 @@ def _let_in(turn: Turn) -> None:
         turn.say(Phase.IDLE, f"{stable} is stable.{_watched(turn)}")
     elif reason := _refused(turn, candidate):
         _refuse(turn, candidate, reason)
+    elif turn.status.last is not None and turn.status.last.id == attempt_id(candidate, turn.now):
+        turn.say(Phase.WAITING, f"{candidate} starts again in a moment.")  # its attempt needs a name of its own
     elif not turn.copies["stable"].ready:
         problem = turn.copies["stable"].problem
         turn.say(Phase.WAITING, f"{candidate} waits: no copy of stable is ready{f' ({problem})' if problem else ''}.")
