@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from k8s.rollout.blocks import NoiseFloor
 from k8s.rollout.noise_floor import noise_floor
 from k8s.rollout.store_noise import StoreNoise
 from k8s.rollout.store_session import StoreSession
 from monitoring import rollout_noise
-from monitoring.rollout_noise import USED, Slice, slice_of
+from monitoring.rollout_noise import PARTS, USED, Slice, slice_of
 from tests.integration.test_rollout_blocks import AT, CANDIDATE, FOREIGN, STABLE, Row, insert, random_rows, requests
 
 HOUR = timedelta(hours=1)
@@ -45,16 +46,18 @@ def test_the_slices_of_an_hour_are_those_made_by_hand(database, owner, seed):
     with psycopg.connect(database.dsn("rollout")) as rollout:
         rollout.execute("set timezone = 'UTC'")
         for hour in (START, START + HOUR):
-            rollout_noise.add_hour(rollout, STABLE, 100, hour)
+            for part in PARTS:
+                rollout_noise.add(rollout, STABLE, 100, (hour, part))
             found = rollout_noise.slices(rollout, STABLE, 100, hour, hour + HOUR)
             assert list(found) == by_hand(rows, hour)
             assert sum(each.events for each in found) > 50
-        assert rollout_noise.hours(rollout, STABLE, 100, START, AT + 9 * HOUR) == {START, START + HOUR}
-        assert rollout_noise.hours(rollout, FOREIGN, 100, START, AT + 9 * HOUR) == set()
-        assert rollout_noise.hours(rollout, STABLE, 50, START, AT + 9 * HOUR) == set()
+        every = {(hour, part) for hour in (START, START + HOUR) for part in PARTS}
+        assert rollout_noise.counted(rollout, STABLE, 100, START, AT + 9 * HOUR) == every
+        assert rollout_noise.counted(rollout, FOREIGN, 100, START, AT + 9 * HOUR) == set()
+        assert rollout_noise.counted(rollout, STABLE, 50, START, AT + 9 * HOUR) == set()
 
 
-def test_one_hour_is_counted_at_each_look_and_none_twice(database, owner):
+def test_a_part_of_an_hour_is_counted_at_each_look_and_none_twice(database, owner):
     rows = [
         Row("stable", f"r{n}", START - timedelta(minutes=1 + n % 600), entity_id=f"c{n}", status=500 if n % 3 else 200)
         for n in range(1200)
@@ -63,7 +66,10 @@ def test_one_hour_is_counted_at_each_look_and_none_twice(database, owner):
     owner.commit()
     session = StoreSession(database.dsn("rollout"))
     noise, now = StoreNoise(session), START + timedelta(minutes=11)
-    floors = [noise.floor(STABLE, 100, now) for _ in range(24)]
+    noise.floor(STABLE, 100, now)
+    assert owner.execute("select count(*) from rollout_noise").fetchone() == (5 * 3,)
+    owner.commit()
+    floors = [noise.floor(STABLE, 100, now) for _ in range(24 * len(PARTS) - 1)]
     count = "select count(distinct hour), count(*) from rollout_noise"
     assert owner.execute(count).fetchone() == (24, 24 * 3 * USED)
     owner.commit()
@@ -76,7 +82,8 @@ def test_one_hour_is_counted_at_each_look_and_none_twice(database, owner):
     assert noise.floor(STABLE, 100, now) == floors[-1]
     noise.floor(STABLE, 100, now + timedelta(minutes=40))
     assert owner.execute(count).fetchone() == (24, 24 * 3 * USED)
-    noise.floor(STABLE, 100, now + HOUR)
+    for _ in PARTS:
+        noise.floor(STABLE, 100, now + HOUR)
     assert owner.execute(count).fetchone() == (25, 25 * 3 * USED)
     session.close()
 
@@ -86,5 +93,7 @@ def test_without_the_store_the_floor_is_what_it_was_and_unknown_for_another_mode
     noise = StoreNoise(session)
     noise.floor(STABLE, 100, START)
     noise._session = StoreSession("postgresql://rollout@127.0.0.1:1/none")
-    assert noise.floor(STABLE, 100, START + HOUR) == noise.floor(CANDIDATE, 100, START)
+    noise._floor = NoiseFloor(1, 2, 3)
+    assert noise.floor(STABLE, 100, START + HOUR) == NoiseFloor(1, 2, 3)
+    assert noise.floor(CANDIDATE, 100, START + HOUR) == NoiseFloor()
     session.close()
