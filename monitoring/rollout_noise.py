@@ -2,7 +2,8 @@
 
 A slice is the first 32 bits of md5(entity_id) mod 20, and the twentieth is left out: 19 slices of 5 % each, which have
 nothing to do with the hash that the traffic is split by. Requests without an entity are in none. Within an hour an
-entity counts once for errors and for flagged, with its requests until then as exposure; over_slo counts requests.
+entity counts once for errors and for flagged, with its requests until then as exposure; over_slo counts requests. A
+batch of several entities is a request of each.
 """
 
 from dataclasses import dataclass
@@ -47,14 +48,14 @@ _SLICES: Final[LiteralString] = """
 _SLICE: Final[LiteralString] = "('x' || substr(md5(entity_id), 1, 8))::bit(32)::bigint % 20"
 _ADD: Final[LiteralString] = f"""
     with requests as (
-        select request_id, min(entity_id) as entity_id, min(scored_at) as at,
+        select entity_id, min(scored_at) as at,
             bool_or(status >= 500 or status = 429) as error,
             coalesce(bool_or(status between 200 and 299 and decision in ('review', 'block')), false) as flagged,
             bool_or(latency_us > %(slo_ms)s * 1000) as slow
         from predictions
         where scored_at >= %(start)s and scored_at < %(end)s and role = 'stable' and tag = %(tag)s
             and {_SLICE.replace("%", "%%")} between %(first)s and %(last)s
-        group by request_id having min(entity_id) = max(entity_id)
+        group by request_id, entity_id
     ), entities as (
         select entity_id, min(at) filter (where error) as error_at, min(at) filter (where flagged) as flagged_at
         from requests group by entity_id

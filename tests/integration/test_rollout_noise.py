@@ -19,7 +19,8 @@ START = datetime(2026, 3, 2, 23, tzinfo=UTC)
 
 def by_hand(rows: list[Row], hour: datetime) -> list[Slice]:
     mine = [row for row in rows if (row.role, row.tag) == ("stable", STABLE) and hour <= row.scored_at < hour + HOUR]
-    found = [each for each in requests(mine, "stable") if each.entity is not None]
+    entities = {row.entity_id for row in mine if row.entity_id is not None}
+    found = [each for name in entities for each in requests([row for row in mine if row.entity_id == name], "stable")]
     counts = {(metric, j): [0, 0] for metric in ("errors", "flagged", "over_slo") for j in range(USED)}
     known: set[tuple[str, str | None]] = set()
     for each in sorted(found, key=lambda each: each.at):
