@@ -17,6 +17,7 @@ RELATIVE: Final[dict[Metric, float]] = {"errors": 1.0, "over_slo": 0.5, "flagged
 """A rise by this part of stable's own rate may be overlooked: where the rate is high, absolute steps are too fine."""
 MOST_RELATIVE_ERRORS: Final = 0.01
 """Errors' margin does not grow with a sick stable beyond this: with it, a canary at 40 % beside 30 % was promoted."""
+LEAST_PACE: Final = 1e-9
 STRENGTH: Final = 2.0
 """The running rate counts as much as two events against the block's own rate."""
 SHOWN: Final = ("errors", "over_slo", "flagged", "flagged_down")
@@ -38,8 +39,8 @@ class Shown:
 
 
 def running_rate(metric: Metric, events: float, exposure: float) -> float:
-    """Stable's rate so far, never 0."""
-    return (events + 1) / (exposure + PRIOR[metric])
+    """Stable's rate so far: above 0, and 1 at most."""
+    return min((events + 1) / (exposure + PRIOR[metric]), 1.0)
 
 
 def margin(metric: Metric, step: Step, rate: float) -> float:
@@ -87,4 +88,4 @@ def pace(name: str, step: Step, rate: float) -> float:
         return rate * (-log1p(-RELATIVE["flagged"]) - RELATIVE["flagged"])
     metric: Metric = METRICS[SHOWN.index(name)]
     rise = margin(metric, step, rate)
-    return rise - rate * log1p(rise / rate)
+    return max(rise - rate * log1p(rise / rate), LEAST_PACE)
