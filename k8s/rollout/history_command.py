@@ -1,12 +1,11 @@
 """`history`: what happened."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import click
-from rich.table import Table
 
 from k8s.rollout.backend import Backend
-from k8s.rollout.desk import Desk, console, json_option
+from k8s.rollout.desk import Desk, json_option
 from k8s.rollout.errors import UsageError
 from k8s.rollout.history import DECISION
 from k8s.rollout.model_rollout import Event
@@ -28,7 +27,7 @@ def history_command(desk: Desk, *, attempt: str | None, last: int, decisions: bo
         for event in events:
             click.echo(event.model_dump_json())
     else:
-        console().print(_table(events) if events else "nothing has happened yet")
+        click.echo("\n".join(_lines(events)) or "nothing has happened yet")
 
 
 def _newest(backend: Backend, attempt: str | None, last: int, *, decisions: bool) -> list[Event]:
@@ -42,15 +41,11 @@ def _newest(backend: Backend, attempt: str | None, last: int, *, decisions: bool
         most *= 4
 
 
-def _table(events: Iterable[Event]) -> Table:
-    """A row an event, below its attempt."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    attempt: str | None = None
+def _lines(events: Iterable[Event]) -> Iterator[str]:
+    """A line an event, below its attempt."""
+    attempt: str | None = ""
     for event in events:
         if event.attempt != attempt:
             attempt = event.attempt
-            table.add_row("", attempt or "between rollouts", style="bold")
-        table.add_row(f"{event.at:%Y-%m-%d %H:%M:%S}", event.message)
-    return table
+            yield attempt or "between rollouts"
+        yield f"  {event.at:%Y-%m-%d %H:%M:%S}  {event.message}"

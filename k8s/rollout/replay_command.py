@@ -67,10 +67,12 @@ def _show(name: str, report: Report, *, every: bool, as_json: bool) -> None:
 
 def _table(decisions: tuple[Replayed, ...]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(6):
+        table.add_column(no_wrap=True)
     table.add_row("at", "block", "recorded", "", "again", "", style="bold")
     for each in decisions:
         table.add_row(
-            f"{each.at:%Y-%m-%d %H:%M:%S}",
+            f"{each.at:%m-%d %H:%M:%S}",
             f"{each.phase} {each.block}",
             _words(each.recorded, each.recorded_gate),
             _number(each.recorded_harm),
