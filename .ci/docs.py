@@ -10,9 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 from bentos.risk_scorer.events import FEATURES
 from bentos.risk_scorer.settings import Settings
+from k8s.rollout import plan_file, verdict_codes
+from k8s.rollout.metrics import Metrics
+from k8s.rollout.plan import Plan
+from k8s.rollout.settings import Settings as RolloutSettings
 from training import datasets, model_card, synthesize, train
 
 ROOT = Path(__file__).parents[1]
@@ -20,10 +25,19 @@ ROOT = Path(__file__).parents[1]
 
 def settings() -> str:
     """Every setting of a scorer process."""
+    return _settings(Settings)
+
+
+def rollout_settings() -> str:
+    """Every setting of a controller process."""
+    return _settings(RolloutSettings)
+
+
+def _settings(kind: type[BaseSettings]) -> str:
     lines = ["| variable | default | meaning |", "|---|---|---|"]
-    for name, info in Settings.model_fields.items():
+    for name, info in kind.model_fields.items():
         default = "" if info.default in (None, PydanticUndefined) else f"`{_shown(info.default)}`"
-        lines.append(f"| `SCORER_{name.upper()}` | {default} | {info.description} |")
+        lines.append(f"| `{kind.model_config.get('env_prefix')}{name.upper()}` | {default} | {info.description} |")
     return "\n".join(lines)
 
 
@@ -44,6 +58,38 @@ def example() -> str:
     return model_card.tables(train.train(data, train.TrainOptions()).evaluation).replace("### ", "#### ").rstrip()
 
 
+def plan() -> str:
+    """Every field of a rollout's plan."""
+    lines = ["| field | default | meaning |", "|---|---|---|"]
+    lines += [
+        f"| `{name}` | {f'`{default}`' if default else ''} | {text} |" for name, default, text in plan_file.rows()
+    ]
+    return "\n".join(lines)
+
+
+def rollout_metrics() -> str:
+    """Every metric of a controller."""
+    lines = ["| metric | labels | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | {labels} | {text} |" for name, labels, text in Metrics().described()]
+    return "\n".join(lines)
+
+
+def rollout_codes() -> str:
+    """How the commands of a rollout end."""
+    lines = ["| code | meaning |", "|---|---|"]
+    for line in verdict_codes.EPILOG.splitlines():
+        code, _, text = line.strip().partition(" ")
+        if code.isdigit():
+            lines.append(f"| {code} | {text.strip()} |")
+    return "\n".join(lines)
+
+
+def rollout_status() -> str:
+    """A drawing of `status`, as a test holds it."""
+    drawn = ROOT / "tests" / "unit" / "drawings" / "canary-120.txt"
+    return f"```\n{drawn.read_text(encoding='utf-8').rstrip()}\n```"
+
+
 def _bound(value: float | None) -> str:
     return "any" if value is None else f"{value:,.0f}"
 
@@ -52,7 +98,17 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("bentos/README.md", "settings"): settings,
     ("bentos/README.md", "event"): event,
     ("MODEL_CARD.md", "example"): example,
+    ("k8s/rollout/README.md", "plan"): plan,
+    ("k8s/rollout/README.md", "settings"): rollout_settings,
+    ("k8s/rollout/README.md", "metrics"): rollout_metrics,
+    ("k8s/rollout/README.md", "codes"): rollout_codes,
+    ("k8s/rollout/README.md", "status"): rollout_status,
 }
+
+FILES: dict[str, Callable[[], str]] = {
+    "k8s/rollout/plan.example.yaml": lambda: plan_file.written(Plan()),
+}
+"""Files that are generated whole."""
 
 
 def _shown(value: object) -> object:
@@ -80,6 +136,11 @@ def main(*, check: bool) -> int:
             stale.append(f"{path}: the table '{name}' is stale; run `make docs`")
             if not check:
                 file.write_text(fresh, encoding="utf-8")
+    for path, content in FILES.items():
+        if (ROOT / path).read_text(encoding="utf-8") != content():
+            stale.append(f"{path} is stale; run `make docs`")
+            if not check:
+                (ROOT / path).write_text(content(), encoding="utf-8")
     if check:
         sys.stderr.write("".join(f"{line}\n" for line in stale))
     return int(check and bool(stale))
