@@ -1,0 +1,74 @@
+"""An overlay, moved to a namespace of the tests' own with a gateway of its own, beside what else the cluster runs."""
+
+import copy
+import os
+from pathlib import Path
+from typing import Final
+
+from tests.e2e.kubectl import Object, rendered
+
+ROOT: Final = Path(__file__).parents[2]
+HOME: Final = "vigil"
+"""The namespace of the overlays."""
+
+IMAGES: Final = os.environ.get("VIGIL_E2E_IMAGES", "")
+"""Tag of the three images, where it is not the overlay's own."""
+
+_OWNER: Final = "gateway.envoyproxy.io/owning-gateway-namespace"
+_CLUSTER_WIDE: Final = frozenset({"PriorityClass", "Namespace", "GatewayClass", "ClusterRole", "ClusterRoleBinding"})
+
+
+def overlay(folder: str, namespace: str) -> list[Object]:
+    """The objects of `k8s/overlays/<folder>`, moved."""
+    return [moved(each, namespace) for each in rendered(str(ROOT / "k8s/overlays" / folder))]
+
+
+def moved(given: Object, namespace: str) -> Object:
+    """An object in another namespace, and what names the namespace in it."""
+    each = copy.deepcopy(given)
+    metadata, kind = each["metadata"], each["kind"]
+    if kind == "Namespace":
+        metadata["name"] = namespace
+    elif kind not in _CLUSTER_WIDE and metadata.get("namespace") == HOME:
+        metadata["namespace"] = namespace
+    return _renamed(each, namespace)
+
+
+def own_proxies(namespace: str) -> Object:
+    """The platform's proxies as these tests want them: one, small, on any port of its node."""
+    found = next(each for each in rendered(str(ROOT / "k8s/platform/gateway")) if each["kind"] == "EnvoyProxy")
+    found["metadata"] = {"name": "e2e", "namespace": namespace}
+    kubernetes = found["spec"]["provider"]["kubernetes"]
+    kubernetes["envoyDeployment"]["replicas"] = 1
+    kubernetes["envoyDeployment"].pop("strategy", None)
+    kubernetes["envoyDeployment"].pop("pod", None)
+    kubernetes["envoyDeployment"]["container"]["resources"]["requests"]["cpu"] = "50m"
+    kubernetes["envoyService"] = {"type": "NodePort"}
+    return found
+
+
+def with_own_proxies(objects: list[Object], namespace: str) -> list[Object]:
+    """The objects, with their Gateway asking for `own_proxies`."""
+    reference = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "e2e"}
+    for each in objects:
+        if each["kind"] == "Gateway":
+            each["spec"].setdefault("infrastructure", {})["parametersRef"] = reference
+    return [own_proxies(namespace), *objects]
+
+
+def _renamed(value: Object, namespace: str) -> Object:
+    """The tree with the images' tag, and the namespace wherever a selector or a subject names it."""
+    for key, inner in value.items():
+        if key == _OWNER and inner == HOME:
+            value[key] = namespace
+        elif key == "image" and IMAGES and str(inner).startswith("vigil/"):
+            value[key] = f"{inner.split(':')[0]}:{IMAGES}"
+        elif key == "subjects":
+            for subject in inner:
+                if subject.get("namespace") == HOME:
+                    subject["namespace"] = namespace
+        else:
+            for each in inner if isinstance(inner, list) else [inner]:
+                if isinstance(each, dict):
+                    _renamed(each, namespace)
+    return value
