@@ -34,6 +34,8 @@ class CanaryState:
     shown: Shown = NOTHING_SHOWN
     recent: tuple[Recent, ...] = ()
     crash: CrashWatch = NO_CRASH
+    served: Counts = NOTHING
+    """Stable's requests so far, and among them errors, over the objective, flagged: what the watch compares with."""
     extended: bool = False
     """The deadline was extended, once."""
     failed: str = ""
@@ -55,6 +57,7 @@ def after(state: CanaryState, block: CanaryBlock, plan: Plan, rho: float) -> Can
         shown=_shown(state, block, counts, plan.canary.steps),
         totals=tuple(_sum(old, new) for old, new in zip(state.totals, counts, strict=True)),
         recent=recent,
+        served=_sum(state.served, served_by(block.stable)),
         crash=watch,
     )
     if crashed:
@@ -72,6 +75,11 @@ def block_counts(block: CanaryBlock, rho: float) -> tuple[Counts, Counts, Counts
         (canary.over_slo, canary.requests, stable.over_slo, stable.requests),
         (flags.new, flags.at_risk * rho, stable_flags.new, stable_flags.at_risk),
     )
+
+
+def served_by(arm: Arm) -> Counts:
+    """Its requests, and among them errors, over the objective, flagged; entities are not counted once here."""
+    return (arm.requests, arm.errors, arm.over_slo, arm.flagged)
 
 
 def harm_of(state: CanaryState) -> tuple[float, ...]:

@@ -12,21 +12,26 @@ from typing import Final
 from k8s.rollout import crash
 from k8s.rollout.answers import Decision, GateNumbers
 from k8s.rollout.blocks import METRICS, Arm, CanaryBlock, Metric, Waiting
-from k8s.rollout.canary import CanaryState, Recent, rates, unhealthy
+from k8s.rollout.canary import CanaryState, Recent, served_by, unhealthy
 from k8s.rollout.enough import Counts
 from k8s.rollout.plan import Limits, Plan
 
 FEWEST: Final = 200
-"""Requests in the last blocks that a proposal needs."""
+"""Requests that a proposal needs, of the new stable and of the one before."""
 TWICE: Final = 2.0
 """Days differ: up to twice, or down to half of what the previous stable did proposes nothing."""
 SPREADS: Final = 4.0
-"""And it must be beyond chance by so many standard deviations: a false proposal a year, at a block of 30 s."""
+RUN: Final = 5.0
+"""And it must be beyond chance by so many standard deviations, of events that come in runs of so many."""
 
 
 def watched(state: CanaryState) -> CanaryState:
-    """The state that the watch begins with: block -1 again, and the previous stable's counts as its only memory."""
-    return CanaryState(totals=tuple((0.0, 0.0, counts[2], counts[3]) for counts in state.totals))
+    """The state that the watch begins with: block -1 again, and the previous stable's counts as its only memory.
+
+    Requests are counted here, not entities: over a day those that are left uncounted are ever less like all of them.
+    """
+    requests, *events = state.served
+    return CanaryState(totals=tuple((0.0, 0.0, count, requests) for count in events))
 
 
 def decide_watch(
@@ -69,7 +74,8 @@ def _reason(proposal: GateNumbers | None, state: CanaryState, waiting: Waiting |
 
 def _after(state: CanaryState, block: CanaryBlock, plan: Plan) -> CanaryState:
     watch, crashed = crash.after(state.crash, block.canary, stable_errors=0.0)
-    seen = tuple(_with(old, new) for old, new in zip(state.totals, _counts(block.canary), strict=True))
+    requests, *events = served_by(block.canary)
+    seen = tuple(_with(old, (count, requests)) for old, count in zip(state.totals, events, strict=True))
     return replace(
         state,
         block=block.number,
@@ -79,11 +85,6 @@ def _after(state: CanaryState, block: CanaryBlock, plan: Plan) -> CanaryState:
         failed="crash" if crashed else "",
         why=crashed,
     )
-
-
-def _counts(arm: Arm) -> tuple[tuple[float, float], ...]:
-    errors, flags = arm.errors_affected, arm.flagged_affected
-    return ((errors.new, errors.at_risk), (arm.over_slo, arm.requests), (flags.new, flags.at_risk))
 
 
 def _with(old: Counts, new: tuple[float, float]) -> Counts:
@@ -101,23 +102,30 @@ def _gates(state: CanaryState, plan: Plan) -> tuple[GateNumbers, ...]:
         limits = GateNumbers("limits", "gathering", f"fewer than {FEWEST} requests in the last blocks")
     elif sick := _beyond(state.recent, plan.limits):
         limits = GateNumbers("limits", "failed", sick)
-    before = zip(METRICS, state.totals, rates(state), strict=True)
-    return (limits, *(_against_before(metric, counts, rate) for metric, counts, rate in before))
+    return (limits, *(_against_before(*each) for each in zip(METRICS, state.totals, strict=True)))
 
 
 def _beyond(recent: Sequence[Recent], limits: Limits) -> str:
     return unhealthy(recent, limits).replace("stable's answers", "the new stable's answers")
 
 
-def _against_before(metric: Metric, counts: Counts, rate: float) -> GateNumbers:
+def _against_before(metric: Metric, counts: Counts) -> GateNumbers:
     """The whole watch so far against the previous stable; errors and latency only upwards."""
-    events, exposure = counts[:2]
-    most, least = TWICE * rate * exposure, rate * exposure / TWICE
-    detail = f"{events:g} of {exposure:.0f}; the previous stable would have had about {rate * exposure:.0f}"
-    above = events > most + SPREADS * sqrt(most) + SPREADS
-    below = metric == "flagged" and events < least - SPREADS * sqrt(least) - SPREADS
-    named = (("events", events), ("exposure", exposure), ("expected", rate * exposure))
+    events, requests, before, before_requests = counts
+    if before_requests < FEWEST:
+        return GateNumbers(metric, "not evaluated", f"the previous stable was seen for {before_requests:.0f} requests")
+    scale = requests / before_requests
+    most, least = TWICE * scale * _beyond_chance(before, 1), scale * _beyond_chance(before, -1) / TWICE
+    above = requests >= FEWEST and events > _beyond_chance(most, 1)
+    below = metric == "flagged" and events < _beyond_chance(least, -1)
+    detail = f"{events:g} of {requests:.0f}; the previous stable would have had about {scale * before:.0f}"
+    named = (("events", events), ("requests", requests), ("expected", scale * before))
     return GateNumbers(metric, "failed" if above or below else "ok", detail, counts=named)
+
+
+def _beyond_chance(events: float, sign: int) -> float:
+    """The most (1) or fewest (-1) events that may be meant by so many."""
+    return max(events + sign * SPREADS * sqrt(RUN * (events + 1)), 0.0)
 
 
 def _crash_gate(state: CanaryState) -> GateNumbers:

@@ -9,14 +9,14 @@ from k8s.rollout.labelled import Look, label_gate
 from k8s.rollout.plan import Plan
 
 PLAN = Plan()
-BEFORE = watched(CanaryState(block=90, totals=((3, 9e3, 20, 2e4), (90, 9e3, 200, 2e4), (180, 9e3, 400, 2e4))))
+BEFORE = watched(CanaryState(block=90, served=(2e4, 20, 200, 400)))
 
 
 def arm(requests: int, errors: int = 0, over: int = 0, flagged: int = 0) -> Arm:
     return Arm(requests, errors, over, 0, flagged, Affected(errors, requests), Affected(flagged, requests))
 
 
-def watch(canary: Arm, blocks: int = 20, labels: object = None) -> object:
+def watch(canary: Arm, blocks: int = 60, labels: object = None) -> object:
     stream = [CanaryBlock(n, 30, 1.0, Arm(), canary) for n in range(blocks)]
     return decide_watch(BEFORE, stream, PLAN, age_blocks=blocks, labels=labels)
 
@@ -42,9 +42,9 @@ def test_a_crash_undoes_by_itself() -> None:
     [
         (arm(1500, 40, 15, 30), "limits"),
         (arm(1500, 1, 120, 30), "limits"),
-        (arm(1500, 10, 15, 30), "errors"),
+        (arm(1500, 14, 15, 30), "errors"),
         (arm(1500, 1, 60, 30), "over_slo"),
-        (arm(1500, 1, 15, 90), "flagged"),
+        (arm(1500, 1, 15, 120), "flagged"),
         (arm(1500, 1, 15, 3), "flagged"),
     ],
 )
@@ -53,6 +53,13 @@ def test_the_rest_is_proposed_and_named(canary: Arm, gate: str) -> None:
     assert (decision.action, decision.gate) == ("hold", gate)
     assert decision.proposal.startswith(gate)
     assert "Undoing is proposed" in decision.reason
+
+
+def test_a_previous_stable_that_was_hardly_seen_is_not_compared_with() -> None:
+    stream = [CanaryBlock(n, 30, 1.0, Arm(), arm(1500, 1, 15, 300)) for n in range(60)]
+    decision = decide_watch(watched(CanaryState()), stream, PLAN, age_blocks=60)
+    assert decision.proposal == ""
+    assert {gate.state for gate in decision.gates[1:4]} == {"not evaluated"}
 
 
 def test_a_loss_that_labels_show_is_proposed() -> None:
