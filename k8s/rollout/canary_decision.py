@@ -62,8 +62,9 @@ def decide_canary(  # noqa: PLR0913 - what is known of a moment
     """
     newest = None
     for block in blocks:
-        if block.number > state.block and not state.failed:
-            state, newest = canary.after(state, block, plan, rho), block
+        changed = canary.after(state, block, plan, rho)
+        if changed is not state:
+            state, newest = changed, block
     shares = canary.harm_of(state)
     gates = gate_numbers(state, plan, step, shares)
     moment = _Moment(state, plan, step, newest, waiting, age_blocks, step_age_blocks, shares, gates)

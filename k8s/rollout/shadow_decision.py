@@ -59,10 +59,10 @@ def decide_shadow(  # noqa: PLR0913 - what is known of a moment
         prediction, unpredicted = None, "The comparison has no live part, so nothing is predicted."
     newest, gates = None, _gates(state, plan, settings, prediction)
     for block in blocks:
-        if block.number > state.block and not state.failed:
-            state, newest = shadow.after(state, block, plan), block
-            gates = _gates(state, plan, settings, prediction)
-            state = _latched(state, gates)
+        changed = shadow.after(state, block, plan)
+        if changed is not state:
+            newest, gates = block, _gates(changed, plan, settings, prediction)
+            state = _latched(changed, gates)
     moment = _Moment(state, plan, settings, prediction, unpredicted, newest, waiting, age_blocks, gates)
     if state.failed:
         return _answer(moment, "fail", state.failed, f"Failed as a shadow: {state.failed}: {state.why}.")

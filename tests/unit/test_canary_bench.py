@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bench import canary_entities
@@ -166,6 +166,7 @@ def test_the_adapter_holds_for_good_after_an_inconclusive_end() -> None:
 numbers = st.one_of(st.none(), st.integers(-5, 10**15), st.floats(allow_nan=True, allow_infinity=True))
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(["requests", "errors", "over_slo", "flagged"]), numbers), max_size=8))
 def test_the_adapter_answers_whatever_the_counts_are(arms: list[dict[str, Any]]) -> None:
     answer, shadow = make(), make_shadow()

@@ -178,7 +178,10 @@ def test_what_keeps_the_log_behind_is_the_reason_to_hold() -> None:
 
 def test_without_a_new_block_nothing_rises() -> None:
     assert decide(after(20), []).action == "hold"
-    assert decide(after(20), [good(3)]).action == "hold"
+    late = {"age_blocks": 30, "step_age_blocks": 30}
+    assert decide(after(20), [], **late).action == "hold"
+    assert decide(after(20), [good(3), good(19)], **late).action == "hold"
+    assert decide(after(20), [good(20)], **late).action == "advance"
 
 
 def test_the_deadline_is_extended_once_without_signs_of_harm_and_then_names_what_is_missing() -> None:
@@ -275,7 +278,7 @@ def made(stream: list[tuple[Arm, Arm, float, float]]) -> list[CanaryBlock]:
     ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(streams, st.integers(0, 25))
 def test_a_restart_between_any_two_blocks_changes_nothing(
     stream: list[tuple[Arm, Arm, float, float]], cut: int
@@ -291,7 +294,7 @@ def test_a_restart_between_any_two_blocks_changes_nothing(
     assert STATE.validate_json(STATE.dump_json(whole.state)) == whole.state
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(streams)
 def test_whatever_comes_the_answer_is_one_that_evidence_allows(stream: list[tuple[Arm, Arm, float, float]]) -> None:
     state, failed = CanaryState(), False
@@ -313,6 +316,7 @@ def test_whatever_comes_the_answer_is_one_that_evidence_allows(stream: list[tupl
     assert twice.state == state
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(0, 50))
 def test_more_errors_of_the_candidate_are_never_less_evidence(errors: int, more: int) -> None:
     few, many = (decide(CanaryState(), [block(0, arm(200, count))]) for count in (errors, errors + more))

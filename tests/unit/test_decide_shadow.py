@@ -86,6 +86,13 @@ def test_few_entities_hold_whatever_they_show() -> None:
     assert (tiny.action, tiny.gate) == ("hold", "flips")
     assert "more entities are needed" in tiny.reason
     assert tiny.gates[0].missing_blocks > 0
+    unsure = Prediction(net_flips_se=0.1, score_difference_se=0.1)
+    few, enough = (
+        decide_shadow(ShadowState(), [shadow_block(0, pairs(count))], PLAN, unsure, age_blocks=99)
+        for count in (499, 500)
+    )
+    assert few.gates[0].shown > few.gates[0].shown_bound
+    assert (few.action, enough.action) == ("hold", "pass")
 
 
 def test_only_the_first_pair_of_an_entity_counts() -> None:
@@ -121,8 +128,10 @@ def test_no_pairs_hold_and_the_deadline_ends_it() -> None:
 
 def test_without_a_new_block_nothing_passes() -> None:
     done = run(pairs(1500, 30, 30))
-    again = decide_shadow(done.state, [], PLAN, SAME, age_blocks=99)
-    assert again.action == "hold"
+    last = shadow_block(done.state.block, pairs(1500, 30, 30))
+    for blocks in ([], [last]):
+        again = decide_shadow(done.state, blocks, PLAN, SAME, age_blocks=99)
+        assert (again.action, again.state) == ("hold", done.state)
 
 
 def test_rho_is_what_the_shadow_flagged_for_each_of_stables() -> None:
@@ -149,7 +158,7 @@ blocks_of_pairs = st.lists(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(blocks_of_pairs, st.integers(0, 20))
 def test_a_restart_between_any_two_blocks_changes_nothing(stream: Sequence[PairSums], cut: int) -> None:
     blocks = [shadow_block(number, first) for number, first in enumerate(stream)]

@@ -3,7 +3,7 @@
 from math import comb, exp
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from k8s.rollout import crash, enough, harm
@@ -27,6 +27,7 @@ def expected(bets: harm.Bets, events: int, share: float, here: float, other: flo
     )
 
 
+@settings(deadline=None)
 @given(gates, st.integers(1, 40), exposures, exposures, st.floats(1.25, 3), st.floats(0, 1))
 @example(ERRORS, 40, 1000.0, 19_000.0, 1.25, 1.0)
 def test_no_bet_is_won_on_average_when_the_candidate_is_no_worse(
@@ -36,6 +37,7 @@ def test_no_bet_is_won_on_average_when_the_candidate_is_no_worse(
     assert expected(bets, events, most * how_good, here, other, ratio) <= 1 + 1e-9
 
 
+@settings(deadline=None)
 @given(gates, counts, counts, exposures, exposures)
 def test_one_more_event_of_the_candidate_is_more_evidence_and_one_more_of_stable_is_less(
     bets: harm.Bets, here: int, there: int, exposure: float, other: float
@@ -48,6 +50,7 @@ def test_one_more_event_of_the_candidate_is_more_evidence_and_one_more_of_stable
         assert evidence(here, there + 1) <= evidence(here, there) * (1 + 1e-9)
 
 
+@settings(deadline=None)
 @given(gates, st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_size=50))
 def test_wealth_stays_finite_and_not_negative_whatever_the_counts(
     bets: harm.Bets, blocks: list[tuple[int, int]]
@@ -98,6 +101,7 @@ def test_the_gates_weights_add_up_to_one_e_value() -> None:
     assert sum(harm.together(CANARY_GATES, [bets.start for bets in CANARY_GATES])) == pytest.approx(1)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.floats(0.0005, 0.2), st.floats(0.001, 0.2))
 def test_a_harm_of_the_steps_size_is_excluded_wrongly_with_probability_beta_at_most(
     exposure: int, rate: float, rise: float
@@ -131,6 +135,7 @@ def test_each_step_shows_anew() -> None:
     assert again.units == (1000, 1000, 1000)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(enough.SHOWN), st.sampled_from(STEPS), st.floats(1e-6, 1))
 def test_the_time_to_go_is_always_positive(name: str, step: object, rate: float) -> None:
     assert enough.pace(name, step, rate) > 0

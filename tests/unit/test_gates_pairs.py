@@ -4,7 +4,7 @@ from math import exp, log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8s.rollout.blocks import PairSums
@@ -18,6 +18,7 @@ def sums(differences: np.ndarray) -> PairSums:
     return PairSums(len(differences), 0, 0, float(differences.sum()), float((differences**2).sum()))
 
 
+@settings(deadline=None)
 @given(shares, shares, st.floats(0, 0.3))
 def test_one_pair_wins_no_bet_on_average_when_the_share_is_within_its_bound(
     up: float, down: float, less: float
@@ -31,6 +32,7 @@ def test_one_pair_wins_no_bet_on_average_when_the_share_is_within_its_bound(
     assert up * factors[1] + down * factors[-1] + (1 - up - down) * factors[0] <= 1 + 1e-9
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**6), bounds)
 def test_both_directions_are_mirror_images_and_finite(same: int, up: int, down: int, bound: float) -> None:
     flips, mirrored = Flips(same + up + down, up, down), Flips(same + up + down, down, up)
@@ -38,6 +40,7 @@ def test_both_directions_are_mirror_images_and_finite(same: int, up: int, down: 
     assert flips_above(flips, bound) == flips_above(flips, bound)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**5), st.integers(0, 100), st.integers(0, 100), bounds)
 def test_a_flip_more_is_evidence_for_its_own_direction(pairs: int, up: int, down: int, bound: float) -> None:
     flips = Flips(pairs + up + down + 1, up, down)
@@ -52,6 +55,7 @@ def test_blocks_without_pairs_change_nothing() -> None:
     assert score_interval(Scores(), 0.01) == (-float("inf"), float("inf"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 50), st.floats(-1, 1)), min_size=1, max_size=30))
 def test_the_interval_holds_the_weighted_mean_and_shrinks_with_a_larger_error(blocks: list[tuple[int, float]]) -> None:
     scores = Scores()
@@ -63,6 +67,7 @@ def test_the_interval_holds_the_weighted_mean_and_shrinks_with_a_larger_error(bl
     assert scores.spread >= 0
 
 
+@settings(deadline=None)
 @given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 1), st.floats(-1, 1), st.integers(1, 200))
 def test_the_score_bet_is_not_won_on_average(one: float, other: float, share: float, before: float, seen: int) -> None:
     """Of any distribution on two points of [-1, 1], at its own mean, whatever came before."""
