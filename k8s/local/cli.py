@@ -12,8 +12,11 @@ from k8s.local.errors import INTERRUPTED, LocalError, NotRunningError, UsageErro
 from k8s.local.gateway_manifests import ManifestError
 from k8s.local.interrupts import Interrupted, Interrupts
 from k8s.local.postgres import PostgresError
+from k8s.rollout.errors import RolloutError
 from k8s.rollout.fleets import FleetError
+from k8s.rollout.history import HistoryError
 from k8s.rollout.routers import RouterError
+from k8s.rollout.stores import StoreError
 from monitoring.errors import MonitoringError
 from training.errors import TrainingError
 
@@ -41,6 +44,9 @@ _UNSTARTED: Final = (
     PostgresError,
     RouterError,
     FleetError,
+    RolloutError,
+    StoreError,
+    HistoryError,
     ManifestError,
     NoEnvoyError,
     ArtifactError,

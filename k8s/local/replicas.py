@@ -35,6 +35,10 @@ SLOW_SECONDS: Final = 20.0
 """A copy that is not ready after so long is shown as a problem; it may still become ready."""
 
 
+DIED: Final = ".died.log"
+"""Suffix of the log of the copy that died last."""
+
+
 class Endpoints(Protocol):
     """Where the gateway sends a role's requests."""
 
@@ -149,8 +153,10 @@ class Replicas:
         found.deaths = 1 if now - copy.began > WELL_SECONDS else found.deaths + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(found.deaths - 1, 10))
         found.again_at = now + pause
-        said = last_lines(copy.child.command.log, 1).strip()
-        found.problem = f"CrashLoopBackOff: scorer {role} {how} ({said}); begun again after {pause:g} s"
+        log = copy.child.command.log
+        said, kept = last_lines(log, 1).strip(), log.with_suffix(DIED)
+        log.replace(kept)  # the next copy begins the log anew
+        found.problem = f"CrashLoopBackOff: scorer {role} {how} ({said}; see {kept}); begun again after {pause:g} s"
         self._bentos.forget(copy.tag)
 
     def _dismiss(self, role: Role, found: _Role) -> None:

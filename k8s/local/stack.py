@@ -26,7 +26,7 @@ from k8s.local.local_fleet import LocalFleet, RoleStatus, write_status
 from k8s.local.ports import LOOPBACK, get, refuse_taken
 from k8s.local.processes import Command, Supervisor
 from k8s.local.pulled_bentos import PulledBentos
-from k8s.local.replicas import Place, Replicas
+from k8s.local.replicas import DIED, Place, Replicas
 from k8s.local.rolling import Wish
 from k8s.local.state import State
 from k8s.rollout.routers import SERVICES, Role, Route, RouteError, Split
@@ -253,7 +253,7 @@ class LocalStack:
     def _stable_answers(self) -> bool:
         """Raises NotReadyError when it died at its start, or can't be had: waiting would not help."""
         if self._stable.problem:
-            log = self._state.scorer_log("stable", 0)
+            log = self._state.scorer_log("stable", 0).with_suffix(DIED)
             raise NotReadyError(f"stable can't start: {self._stable.problem}. The end of {log}:\n{last_lines(log)}")
         return self._ready("stable") and get(self._links.gateway, "/openapi.json") is not None
 
