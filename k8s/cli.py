@@ -74,25 +74,19 @@ def main(ctx: click.Context) -> None:
 
 def _open(state: Path | None) -> Any:
     """The local stack of a folder, or of the one that runs here; otherwise the cluster of KUBECONFIG or of this pod."""
-    if state is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-        return _cluster()  # the image of the rollout has no local stack
+    from k8s.rollout.desk import POD, cluster  # noqa: PLC0415 - as above
+
+    if state is None and POD in os.environ:
+        return cluster(None)  # the image of the rollout has no local stack
     from k8s.local import state as states  # noqa: PLC0415 - as above
     from k8s.local.backend import backend  # noqa: PLC0415 - as above
-    from k8s.rollout.desk import no_cluster  # noqa: PLC0415 - as above
 
     if state is not None:
         return backend(states.State(state))
     for folder in (states.DEFAULT, states.DEMO):
         if states.owner(states.State(folder)) is not None:
             return backend(states.State(folder))
-    return _cluster() if "KUBECONFIG" in os.environ else no_cluster(None)
-
-
-def _cluster() -> Any:
-    from k8s.rollout.kubernetes_backend import backend  # noqa: PLC0415 - as above
-    from k8s.rollout.settings import Settings  # noqa: PLC0415 - as above
-
-    return backend(Settings().namespace)
+    return cluster(None)
 
 
 if __name__ == "__main__":

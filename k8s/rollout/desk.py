@@ -21,24 +21,33 @@ from k8s.rollout.wishes import Asker
 Opener = Callable[[Path | None], Backend]
 """Opens the world of a rollout: of the local stack in a folder, or what is found without one."""
 
+POD: Final = "KUBERNETES_SERVICE_HOST"
+CLUSTER_NAMES: Final = frozenset({"KUBECONFIG", POD})
+"""Variables by which a cluster is named: by a person, and by Kubernetes itself in each pod."""
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def no_cluster(state: Path | None) -> Backend:
-    """The opener where nothing but this package is: there is no world to open yet."""
-    raise NotRunningError(
-        f"there is no local stack {f'in {state}' if state else 'here'}, and KUBECONFIG names no cluster; "
-        "start one with `vigil local up`, or name its folder with --state"
-    )
+def cluster(state: Path | None) -> Backend:
+    """The world of the cluster that KUBECONFIG, or the pod that this runs in, names. Raises RolloutError."""
+    if state is not None or not CLUSTER_NAMES & os.environ.keys():
+        raise NotRunningError(
+            f"there is no local stack {f'in {state}' if state else 'here'}, and KUBECONFIG names no cluster; "
+            "start one with `vigil local up`, or name its folder with --state"
+        )
+    from k8s.rollout.kubernetes_backend import backend  # noqa: PLC0415 - its library takes a second
+    from k8s.rollout.settings import Settings  # noqa: PLC0415 - as above
+
+    return backend(Settings().namespace)
 
 
 @dataclass(frozen=True)
 class Desk:
     """Opener, folder and clock. `clock` answers in UTC; `rest` passes seconds of it."""
 
-    opener: Opener = no_cluster
+    opener: Opener = cluster
     state: Path | None = None
     clock: Callable[[], datetime] = _now
     rest: Callable[[float], None] = time.sleep

@@ -3,7 +3,7 @@
 import click
 
 from k8s.rollout.desk import Desk, answer, json_option
-from k8s.rollout.errors import HeldError, NotNowError, UsageError
+from k8s.rollout.errors import NotNowError, UsageError
 from k8s.rollout.fleets import Fleet
 from k8s.rollout.routers import Split, SplitError
 
@@ -29,11 +29,13 @@ def split_command(desk: Desk, *, weights: str, mirror: int, as_json: bool) -> No
     except SplitError as error:
         raise UsageError(str(error)) from error
     with desk.backend() as backend:
-        held = backend.lease.holder()
-        if held is not None:
-            raise HeldError(f"the weights belong to the controller {held}; end it first")
-        _refuse_unready(backend.fleet, split)
-        backend.router.apply(split)
+        # Taken, not only looked at: no controller begins in between.
+        backend.lease.take(f"vigil rollout split --weights {weights}", desk.clock())
+        try:
+            _refuse_unready(backend.fleet, split)
+            backend.router.apply(split)
+        finally:
+            backend.lease.release()
         now = backend.router.current()
     answer(
         {"stable": now.stable, "canary": now.canary, "mirror": now.mirror},
