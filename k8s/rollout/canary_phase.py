@@ -57,8 +57,8 @@ def _go_on(turn: Turn, reading: Reading) -> None:
     """Some copies are ready: the weight in force, or the next one."""
     if turn.attempt.step is None:
         _first_step(turn)
-    elif turn.attempt.suspended is not None and not _resumed(turn):
-        return
+    elif turn.attempt.suspended is not None:
+        _resume(turn)  # and nothing else: each tick changes the weight once, so that what is found has one reason
     elif _risen(turn, reading):
         _record_step(turn, _step(turn) + 1)
     elif reading.says("advance", "promote") and reading.current:
@@ -84,18 +84,17 @@ def _first_step(turn: Turn) -> None:
         turn.put(0)
 
 
-def _resumed(turn: Turn) -> bool:
-    """Puts the step's weight back after a suspension; False while it may not rise."""
+def _resume(turn: Turn) -> None:
+    """Puts the step's weight back after a suspension, unless nothing may rise."""
     weight = _weight_in_force(turn)
     if turn.world.split.canary != weight and (held := turn.held()):
         turn.put(0)
         turn.say(Phase.CANARY, f"The canary is ready again; its weight stays 0 %. Held: {held}.")
-        return False
+        return
     turn.put(weight)
     turn.weigh(weight)
     turn.back(f"copies of the canary are ready again: {weight} %")
     turn.say(Phase.CANARY, f"The canary has its {weight} % again.")
-    return True
 
 
 def _risen(turn: Turn, reading: Reading) -> bool:
