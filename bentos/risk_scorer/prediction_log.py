@@ -96,8 +96,8 @@ class Row:
         if self.score is None:
             empty = f"{_NULL}\t{_NULL}\t{_NULL}"
             return (
-                f"{self.request_id}\t{self.event_id}\t{_NULL}\t{self.tag}\t{_NULL}\t{scored_at}\t{self.status}\t"
-                f"{empty}\t{self.latency_us}\n"
+                f"{self.request_id}\t{self.event_id}\t{self.entity_id or _NULL}\t{self.tag}\t{_NULL}\t{scored_at}\t"
+                f"{self.status}\t{empty}\t{self.latency_us}\n"
             ).encode()
         occurred_at = scored_at if self.occurred_at is self.scored_at else str(self.occurred_at)
         return (

@@ -119,6 +119,12 @@ def _entity(event: Event, headers: Headers) -> tuple[str | None, str | None]:
     return (event.entity_id if header is None else header), header
 
 
+def header_entity(headers: Headers) -> str | None:
+    """The entity that the header names; None when it names none, or no pseudonym."""
+    header = headers.get(b"x-entity-id", b"").decode("latin-1")
+    return header if len(header) <= _LONGEST_ID and _PSEUDONYM.fullmatch(header) else None
+
+
 def _contradictions(event: Event, entity_id: str | None, header: str | None, now: datetime) -> list[tuple[str, str]]:
     """What is wrong with a valid event beside its header and the clock, as (field, problem) pairs."""
     wrong = []

@@ -46,13 +46,14 @@ class Log(Protocol):
 
 @dataclass(slots=True)
 class Exchange:
-    """A request under way: its rows so far (one, or one for each event of a batch), and when it began.
+    """A request under way: its rows so far (one, or one for each event of a batch), when it began, and its headers.
 
     `began` is seconds of the monotonic clock.
     """
 
     rows: list[Row]
     began: float
+    headers: Headers
 
     @property
     def row(self) -> Row:
@@ -97,7 +98,7 @@ class Scoring:
         """
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else next(self._ids)
-        return Exchange([Row(request_id, request_id, self.scorer.tag, self._now())], self._ticks())
+        return Exchange([Row(request_id, request_id, self.scorer.tag, self._now())], self._ticks(), headers)
 
     def answer(self, exchange: Exchange, headers: Headers, query: bytes, content: bytes) -> Answer:
         """The score of a body, or the problem with it. Never raises: a fault of ours is a 500 with a row."""
@@ -143,8 +144,14 @@ class Scoring:
         return Answer(HTTPStatus.OK, JSON, body, exchange.row.request_id)
 
     def refuse(self, exchange: Exchange, problem: Problem) -> Answer:
-        """The answer to a request that can't be scored; its one row keeps the status and no value."""
+        """The answer to a request that can't be scored; its one row keeps the status and no value.
+
+        Of a failure of ours it keeps the entity, if the header names one: a rollout counts whom a model failed, and one
+        client that always fails must not look like many.
+        """
         exchange.row.refuse(problem.status)
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            exchange.row.entity_id = requests.header_entity(exchange.headers)
         request_id = exchange.row.request_id
         return Answer(problem.status, PROBLEM, problem.body(request_id), request_id, problem.headers)
 

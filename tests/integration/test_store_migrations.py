@@ -25,7 +25,13 @@ def test_a_new_database_gets_every_file_and_the_second_run_none(empty_database):
         assert migrations.migrate(owner, {}) == [file.name for file in migrations.migrations()]
         assert migrations.migrate(owner, {}) == []
         names = owner.execute("select name from schema_migrations order by name").fetchall()
-    assert names == [("0001_predictions",), ("0002_labels",), ("0003_comparisons",), ("0004_rollout",)]
+    assert names == [
+        ("0001_predictions",),
+        ("0002_labels",),
+        ("0003_comparisons",),
+        ("0004_rollout",),
+        ("0005_failed_entities",),
+    ]
 
 
 def test_what_was_migrated_is_committed(empty_database):
@@ -97,7 +103,9 @@ def test_a_file_with_an_old_number_is_refused(empty_database, folder):
     with psycopg.connect(empty_database) as owner:
         migrations.migrate(owner, {}, folder)
         (folder / "0001_b.sql").write_text("select 1;")
-        with pytest.raises(SchemaError, match=r"0001_b.sql is older than what was applied last \(0004_rollout\)"):
+        with pytest.raises(
+            SchemaError, match=r"0001_b.sql is older than what was applied last \(0005_failed_entities\)"
+        ):
             migrations.migrate(owner, {}, folder)
 
 
@@ -125,8 +133,8 @@ def test_two_at_once_are_one_after_the_other(empty_database):
     for thread in threads:
         thread.join()
     assert sorted(name for names in applied for name in names) == [
-        "0001_predictions", "0002_labels", "0003_comparisons", "0004_rollout", "predictions_20260530",
-        "predictions_20260531", "predictions_20260601",
+        "0001_predictions", "0002_labels", "0003_comparisons", "0004_rollout", "0005_failed_entities",
+        "predictions_20260530", "predictions_20260531", "predictions_20260601",
     ]  # fmt: skip
 
 

@@ -1,14 +1,16 @@
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bentos.risk_scorer import requests
+from bentos.risk_scorer import problems, requests
 from bentos.risk_scorer.events import FEATURES, Event
 from bentos.risk_scorer.prediction_log import COLUMNS, Row
 from bentos.risk_scorer.problems import Refused
+from bentos.risk_scorer.scoring import Scoring
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PLAIN = b'"amount":1,"hour":1,"device_risk":1,"velocity_5m":1'
@@ -29,6 +31,23 @@ def test_no_id_that_is_taken_can_break_a_row(event_id: str, entity_id: str) -> N
     assert len(line.split("\t")) == len(COLUMNS)
     assert "\\" not in line
     assert line.index("\n") == len(line) - 1
+
+
+@pytest.mark.parametrize("header", [b"", b"a\tb", b"e\\1", b"4111111111111111", b"e" * 65, b"\xff", b"e\n"])
+def test_a_header_that_is_no_pseudonym_is_no_failed_requests_entity(header: bytes) -> None:
+    assert requests.header_entity({b"x-entity-id": header}) is None  # type: ignore[arg-type]
+    assert requests.header_entity({}) is None  # type: ignore[arg-type]
+
+
+def test_a_failed_request_keeps_whom_it_failed_and_a_refused_one_nobody() -> None:
+    scoring = Scoring(SimpleNamespace(tag="t"), metrics=None, now=lambda: NOW)  # type: ignore[arg-type]
+    ours, theirs = (problems.internal(), problems.crowded(1)), problems.client_left()
+    for problem, expected in ((ours[0], "c-1"), (ours[1], "c-1"), (theirs, r"\N")):
+        exchange = scoring.begin({b"x-entity-id": b"c-1", b"x-request-id": b"r"})  # type: ignore[arg-type]
+        scoring.refuse(exchange, problem)
+        found = dict(zip(COLUMNS, exchange.row.line().decode().rstrip("\n").split("\t"), strict=True))
+        assert (found["entity_id"], found["status"]) == (expected, str(int(problem.status)))
+        assert {found[name] for name in ("score", "fields", "decision", "occurred_at")} == {r"\N"}
 
 
 def test_no_category_can_break_a_row() -> None:
