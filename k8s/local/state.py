@@ -152,7 +152,7 @@ class StateLock:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not _locked(self._file):
+        while not _locked(self._file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 os.close(self._file)
                 raise AlreadyRunningError(
@@ -190,14 +190,15 @@ def owner(state: State) -> Owner | None:
     except FileNotFoundError:
         return None
     try:
-        return None if _locked(file) else _read(state.lock)
+        # Shared: two who look at the same time must not take each other for the owner.
+        return None if _locked(file, fcntl.LOCK_SH) else _read(state.lock)
     finally:
         os.close(file)
 
 
-def _locked(file: int) -> bool:
+def _locked(file: int, kind: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

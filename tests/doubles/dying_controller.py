@@ -4,7 +4,8 @@ just after it, so that nothing of the same tick follows. Run as a process of its
     dying_controller.py STATE JOURNAL
 
 A step is a change of the split, of a role's model or number of copies, or of what the status says about the attempt.
-The journal remembers where earlier processes died, so that each step is died at once before it and once after it.
+The journal remembers where earlier processes died, so that each step is died at once before it and once after it. With
+the line "everything" in it the controller never dies.
 """
 
 import json
@@ -34,7 +35,7 @@ class _Deaths:
         self._died = set(journal.read_text().splitlines()) if journal.exists() else set()
 
     def at(self, place: str) -> None:
-        if place not in self._died:
+        if place not in self._died and "everything" not in self._died:
             with self._journal.open("a") as file:
                 file.write(f"{place}\n")
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,8 @@
 """The local stack's copies under load, with the real Envoy: rolling a role fails no request."""
 
+import os
 import random
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -106,6 +108,17 @@ def test_a_copy_that_dies_under_load_is_begun_again_and_the_other_one_answers(
     failed = [each for each in entries if each.error]
     assert len(failed) <= 60, failed[:3]  # those under way, and half of what came before the gateway knew
     assert entries[-1].error is None
+
+
+def test_a_copy_that_hangs_is_not_ready_until_it_answers_again(state: State, supervisor: Supervisor) -> None:
+    one = stand_in_bentos.add(state, "one")
+    stack = _stack(state, supervisor, {"stable": Wish(one, 1), "canary": Wish(one, 1)}, Split(100, 0))
+    assert stack.wait_until(lambda: stack.fleet.look()["canary"].ready == 1, 20)
+    canary = next(each for each in supervisor.children if each.command.name == "scorer canary")
+    os.kill(canary.pid, signal.SIGSTOP)
+    assert stack.wait_until(lambda: stack.fleet.look()["canary"].ready == 0, 30)
+    os.kill(canary.pid, signal.SIGCONT)
+    assert stack.wait_until(lambda: stack.fleet.look()["canary"] == Copies(one, 1, 1), 30)
 
 
 def test_an_artifact_that_was_altered_is_a_problem_and_the_old_model_goes_on(

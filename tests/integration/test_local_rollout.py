@@ -29,6 +29,9 @@ from monitoring import comparisons
 from training import datasets, package, synthesize
 
 CHECKOUT = Path(__file__).parents[2]
+EVERYTHING = "everything\n"
+"""In the journal: the controller has died of everything already."""
+
 SOUND = Fault("nothing", "\n_OF_ANOTHER_VERSION = True\n", "pass")
 BROKEN = Fault("broken", "", "raise RuntimeError('broken')")
 STEPS = tuple(Step(weight=weight, errors=0.2, over_slo=0.4, flagged=0.3) for weight in (5, 25, 50))
@@ -79,11 +82,13 @@ class World:
     def _raise_the_dead(self) -> None:
         if self.controller is not None and not self.controller.alive:
             code = self.controller.exit_code
-            assert code == -9, (self.state.logs / "dying.log").read_text()
+            assert code == -9, (self.state.logs / "controller.log").read_text()
             self.supervisor.forget(self.controller)
             self.controller, self.deaths = None, self.deaths + 1
         if self.controller is None:
-            self.controller = self._start("dying", "tests.doubles.dying_controller", self.state.folder, self.journal)
+            self.controller = self._start(
+                "controller", "tests.doubles.dying_controller", self.state.folder, self.journal
+            )
 
     def load(self, data: Path) -> Child:
         return self._start(
@@ -194,6 +199,29 @@ def test_a_controller_that_dies_at_every_step_still_promotes_and_fails_no_reques
     assert len(entries) > 3000
     assert {each.error for each in entries} == {None}
     _history_is_whole(world, _last(world))
+
+
+def test_a_rollout_goes_on_when_the_whole_stack_is_started_again_in_the_middle(
+    world: World, model_dir: Path, data: Path
+) -> None:
+    world.journal.write_text(EVERYTHING)  # its controller dies of nothing but the stack's end
+    tag = _propose(world, SOUND, model_dir, PLAN.model_copy(update={"shadow": None}))
+    world.load(data)
+    world.until(lambda now: now.status.attempt is not None and now.status.attempt.step == 1)
+    world.supervisor.stop()
+    world.controller = None
+    again = LocalStack(world.state, Plan("file:///none"), world.supervisor, lambda _: None)
+    again.start()
+    assert again.url == world.stack.url
+    assert again.router.current() == Split(75, 25)
+    world.stack = again
+    load = world.load(data)
+    world.until(_over(tag))
+    world.end(load)
+    verdict = _last(world).verdict
+    assert verdict is not None
+    assert verdict.outcome is Outcome.PROMOTED, verdict
+    assert {each.error for each in ledger.read(world.state.ledger)} == {None}
 
 
 def test_a_controller_that_dies_at_every_step_still_rolls_back_and_never_forgets_it(
