@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from k8s.rollout.approval import begin_promotion, forced_promotion
 from k8s.rollout.ending import INTERRUPTED, End, end, reason_to_end
 from k8s.rollout.model_rollout import Outcome, Phase, Verdict
 from k8s.rollout.readings import Reading, read_canary, say_why
@@ -20,9 +21,11 @@ def canary_phase(turn: Turn) -> None:
     reading = read_canary(turn)
     if found := reason_to_end(turn, reading) or _latched(turn, reading):
         end(turn, found)
-    elif fallen(turn):
+    elif turn.fallen():
         # It was set to 0 for a reason that nobody recorded: until the evidence can be read it stays there.
         say_why(turn, Phase.ROLLING_BACK, reading)
+    elif forced_promotion(turn):
+        pass
     elif not wanted_copies(turn, "canary", copies_for(turn, _weight_in_force(turn))):
         out_of_service(turn, "canary", begun=turn.attempt.step is not None)
     elif turn.copies["stable"].tag != turn.attempt.stable:
@@ -33,18 +36,9 @@ def canary_phase(turn: Turn) -> None:
         _go_on(turn, reading)
 
 
-def fallen(turn: Turn) -> bool:
-    """Whether the weight is 0 although a higher one was recorded: the mark of an end that was cut short.
-
-    Whoever ends an attempt sets the weight first and records why afterwards; a controller that dies in between leaves
-    this. The weight never rises again in this attempt.
-    """
-    return turn.world.split.canary == 0 and turn.recorded() > 0
-
-
 def _latched(turn: Turn, reading: Reading) -> End | None:
     """The end that was cut short: the evidence says again what it was; if it says nothing, nobody knows."""
-    if not fallen(turn) or not reading.current:
+    if not turn.fallen() or not reading.current:
         return None
     reason = (
         f"the canary's weight was found at 0 instead of {turn.recorded()} %, and nothing says why: somebody set it, or "
@@ -133,15 +127,6 @@ def _promote(turn: Turn) -> None:
     else:
         by = approval.by if approval and approved else "controller"
         begin_promotion(turn, Verdict(outcome=Outcome.PROMOTED, gate="all", reason=ALL_GATES, at=turn.now, by=by))
-
-
-def begin_promotion(turn: Turn, verdict: Verdict) -> None:
-    """Latches the promotion before anything is done about it."""
-    turn.change_attempt(promoting_since=turn.now)
-    turn.conclude(verdict)
-    turn.note("rollout.promoting", f"{turn.attempt.candidate} takes over from {turn.attempt.stable}")
-    turn.say(Phase.PROMOTING, f"{turn.attempt.candidate} takes over from {turn.attempt.stable}.")
-    turn.save()
 
 
 def _enough_copies(turn: Turn, weight: int) -> bool:

@@ -11,14 +11,14 @@ now. So a controller may be killed between any two commands, and whoever comes n
 
 Three rules keep it safe. Traffic goes where copies are ready, and leaves before they go. A weight rises before it is
 recorded and only where the record says that it may: found higher by the next step, it is decided again. A weight that
-is found at 0 although a higher one was recorded never rises again (`canary_phase.fallen`).
+is found at 0 although a higher one was recorded never rises again (`Turn.fallen`).
 """
 
 from k8s.rollout.canary_phase import canary_phase
 from k8s.rollout.ending import carry_out
 from k8s.rollout.gates import Gates
 from k8s.rollout.model_rollout import Outcome
-from k8s.rollout.promotion import forced_promotion, promotion
+from k8s.rollout.promotion import promotion
 from k8s.rollout.questions import question
 from k8s.rollout.shadow_phase import shadow_phase
 from k8s.rollout.starting import without_attempt
@@ -51,8 +51,6 @@ def _act(turn: Turn) -> None:
 
 def _towards_a_verdict(turn: Turn) -> None:
     plan = turn.attempt.plan.shadow
-    if forced_promotion(turn):
-        return
     if plan is not None and turn.attempt.shadow_passed_at is None:
         shadow_phase(turn, plan)
     else:

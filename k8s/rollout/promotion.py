@@ -5,41 +5,16 @@ canary down. Before stable changes hands a failure sets the weight first and is 
 it has, both roles run the candidate, and what counts is that the record is never in doubt: it comes first.
 """
 
-from typing import Final
-
-from k8s.rollout.canary_phase import begin_promotion, fallen
+from k8s.rollout.approval import UNDO
 from k8s.rollout.decide import watched
 from k8s.rollout.ending import INTERRUPTED, End, aborted, end, latch, over
-from k8s.rollout.model_rollout import Attempt, Outcome, Phase, Verdict, Watch
+from k8s.rollout.model_rollout import Attempt, Outcome, Phase, Watch
 from k8s.rollout.questions import hours
 from k8s.rollout.readings import Reading, read_canary
 from k8s.rollout.routers import Role
 from k8s.rollout.shadow_phase import wanted_copies
 from k8s.rollout.starting import put_away
 from k8s.rollout.turn import Turn
-
-UNDO: Final = "undo"
-"""Gate of a promotion that brings the previous model back."""
-
-
-def forced_promotion(turn: Turn) -> bool:
-    """Begins the promotion that a person asked for whatever is known; False when nobody did, or it must wait.
-
-    Going back to what was stable before is not held by a pause: it is what one pauses for.
-    """
-    request, attempt = turn.spec.promotion, turn.attempt
-    if request is None or not request.skip_gates or not turn.fresh(request, attempt.candidate) or fallen(turn):
-        return False
-    undoes = attempt.candidate == turn.status.previous
-    if turn.spec.paused is not None and not undoes:
-        return False
-    verdict = Verdict(
-        outcome=Outcome.PROMOTED, gate=UNDO if undoes else "forced", reason=request.reason, at=turn.now, by=request.by
-    )
-    message = f"{request.by} promotes {attempt.candidate} without its gates: {request.reason}"
-    turn.note("rollout.forced", message, by=request.by, reason=request.reason)
-    begin_promotion(turn, verdict)
-    return True
 
 
 def promotion(turn: Turn) -> None:
@@ -66,7 +41,7 @@ def _failed(turn: Turn, reading: Reading) -> End | None:
     if ended := aborted(turn):
         return ended
     untouched = turn.copies["stable"].tag == attempt.stable
-    if untouched and fallen(turn):
+    if untouched and turn.fallen():
         reason = f"the canary's weight was found at 0 instead of {turn.recorded()} % in the middle of the promotion"
         return End(Outcome.ROLLED_BACK, INTERRUPTED, reason)
     since, limit = attempt.promoting_since, attempt.plan.progress_blocks

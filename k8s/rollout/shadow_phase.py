@@ -2,6 +2,7 @@
 
 from math import ceil
 
+from k8s.rollout.approval import forced_promotion
 from k8s.rollout.decide import measured_rho
 from k8s.rollout.ending import End, end, reason_to_end
 from k8s.rollout.model_rollout import Outcome, Phase, Suspension
@@ -16,6 +17,8 @@ def shadow_phase(turn: Turn, plan: ShadowPlan) -> None:
     reading = read_shadow(turn)
     if found := reason_to_end(turn, reading):
         end(turn, found)
+    elif forced_promotion(turn):
+        pass
     elif reading.says("pass") and reading.current:
         _passed(turn, reading)
     elif wanted_copies(turn, "shadow", copies_for(turn, plan.mirror)):

@@ -42,7 +42,7 @@ def _has_stable(turn: Turn) -> bool:
         turn.note("rollout.adopted", f"stable runs {running}, which is stable from now on", stable=running)
         turn.say(Phase.IDLE, f"{running} is stable.")
         return False
-    elif known is not None and running != known:
+    if known is not None and running != known:
         correct_stable(turn, known)
     elif known is None:
         return _first(turn)

@@ -147,6 +147,14 @@ class Turn:
         weights = self.attempt.weights
         return round(weights[-1][1] * 100) if weights else 0
 
+    def fallen(self) -> bool:
+        """Whether the weight is 0 although a higher one was recorded: the mark of an end that was cut short.
+
+        Whoever ends an attempt sets the weight first and records why afterwards; a controller that dies in between
+        leaves this. The weight never rises again in this attempt.
+        """
+        return self.world.split.canary == 0 and self.recorded() > 0
+
     def draining(self) -> bool:
         """Whether the canary's weight became 0 a moment ago, so that its copies may still have requests."""
         weights = self.attempt.weights
