@@ -1,6 +1,7 @@
 """A rollout followed to its end: drawn again and again on a terminal, told event by event elsewhere."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -14,6 +15,7 @@ from k8s.rollout.sight import Sight, as_json, look
 from k8s.rollout.verdict_codes import UNDECIDED, Followed
 from k8s.rollout.views import draw
 
+_NUMBERS: Final = re.compile(r"\d[\d,.]*")
 _SECONDS: Final = 0.5
 """Between two looks: quick enough for a plan with blocks of a second, and a hundred looks cost no tick anything."""
 
@@ -36,7 +38,7 @@ class _Lines:
     """One line for each new event, and for what goes on when that changes."""
 
     def __init__(self) -> None:
-        self._message = ""
+        self._words = ""
         self._told = -1
 
     def show(self, sight: Sight) -> None:
@@ -45,9 +47,12 @@ class _Lines:
         for event in new if self._told >= 0 else ():
             click.echo(f"{event.at:%Y-%m-%dT%H:%M:%SZ} {event.kind} {event.message}")
         self._told = max([self._told, 0, *(event.number for event in new)])
-        if sight.rollout.status.message != self._message:
-            self._message = sight.rollout.status.message
-            click.echo(f"{sight.now:%Y-%m-%dT%H:%M:%SZ} {sight.rollout.status.phase}: {self._message}")
+        status = sight.rollout.status
+        # What is missing falls from block to block: only other words are news.
+        words = _NUMBERS.sub("#", f"{status.phase}: {status.message}")
+        if words != self._words:
+            self._words = words
+            click.echo(f"{sight.now:%Y-%m-%dT%H:%M:%SZ} {status.phase}: {status.message}")
 
 
 class _JsonLines:

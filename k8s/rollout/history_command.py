@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from k8s.rollout.backend import Backend
 from k8s.rollout.desk import Desk, json_option
 from k8s.rollout.errors import UsageError
-from k8s.rollout.history import DECISION
 from k8s.rollout.model_rollout import Event
+from k8s.rollout.sight import newest_events
 
 
 @click.command("history")
@@ -20,7 +19,7 @@ from k8s.rollout.model_rollout import Event
 def history_command(desk: Desk, *, attempt: str | None, last: int, decisions: bool, as_json: bool) -> None:
     """List what happened: in all rollouts, or in one ATTEMPT. With --json an object a line, the numbers too."""
     with desk.backend() as backend:
-        events = _newest(backend, attempt, last, decisions=decisions)
+        events = newest_events(backend.history, attempt, last, decisions=decisions)
     if attempt is not None and not events:
         raise UsageError(f"nothing is recorded of an attempt {attempt!r}; `vigil rollout history` names them")
     if as_json:
@@ -28,17 +27,6 @@ def history_command(desk: Desk, *, attempt: str | None, last: int, decisions: bo
             click.echo(event.model_dump_json())
     else:
         click.echo("\n".join(_lines(events)) or "nothing has happened yet")
-
-
-def _newest(backend: Backend, attempt: str | None, last: int, *, decisions: bool) -> list[Event]:
-    """The newest events. Decisions are most of what is recorded, so the look back grows."""
-    most = last
-    while True:
-        found = backend.history.events(attempt, most)
-        wanted = [event for event in found if decisions or event.kind != DECISION]
-        if len(wanted) >= last or len(found) < most:
-            return wanted[-last:]
-        most *= 4
 
 
 def _lines(events: Iterable[Event]) -> Iterator[str]:

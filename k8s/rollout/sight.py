@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from k8s.rollout.backend import Backend
 from k8s.rollout.fleets import Copies, FleetError
-from k8s.rollout.history import HistoryError
+from k8s.rollout.history import DECISION, History, HistoryError
 from k8s.rollout.leases import Holder
 from k8s.rollout.model_rollout import Event, ModelRollout
 from k8s.rollout.routers import Role, RouterError, Split
@@ -64,11 +64,26 @@ def look(backend: Backend, now: datetime, events: int = 8) -> Sight:
     split = seen("the split in force", backend.router.current)
     fleet = seen("the copies", backend.fleet.look)
     controller = seen("the controller's lease", backend.lease.holder)
-    told = seen("the history", lambda: backend.history.events(most=events))
+    told = seen("the history", lambda: newest_events(backend.history, None, events)) if events else []
     # Events that the history has not taken yet are in the object, so an outage hides nothing.
-    newest = {(event.at, event.number): event for event in (*(told or ()), *rollout.status.outbox)}
+    kept = (event for event in rollout.status.outbox if event.kind != DECISION)
+    newest = {(event.at, event.number): event for event in (*(told or ()), *kept)}
     last = tuple(newest[key] for key in sorted(newest))[-events:] if events else ()
     return Sight(rollout, now, split, fleet, controller, last, tuple(problems))
+
+
+def newest_events(history: History, attempt: str | None, last: int, *, decisions: bool = False) -> list[Event]:
+    """The newest events, of an attempt or of all, in their order. Raises HistoryError.
+
+    Decisions are most of what is recorded, so without them the look back grows until there are enough others.
+    """
+    most = last
+    while True:
+        found = history.events(attempt, most)
+        wanted = [event for event in found if decisions or event.kind != DECISION]
+        if len(wanted) >= last or len(found) < most:
+            return wanted[-last:]
+        most *= 4
 
 
 def as_json(sight: Sight) -> dict[str, Any]:

@@ -156,16 +156,9 @@ def _shown(gate: dict[str, Any], cells: int) -> tuple[Text, Text]:
 
 
 def _detail(gate: dict[str, Any], block_seconds: float) -> str:
-    missing = _missing(gate, block_seconds)
-    return "; ".join(part for part in (str(gate.get("detail") or ""), missing) if part)
-
-
-def _missing(gate: dict[str, Any], block_seconds: float) -> str:
-    units, blocks = gate.get("missing_units"), gate.get("missing_blocks")
-    if not units and not blocks:
-        return ""
-    words = f"{number(units)} more needed" if units else "more needed"
-    return f"{words}, about {span(blocks * block_seconds)} at this traffic" if blocks else words
+    """The gate's own words, and how long what is missing takes at this traffic."""
+    detail, blocks = str(gate.get("detail") or ""), gate.get("missing_blocks")
+    return f"{detail} (about {span(blocks * block_seconds)})".strip() if blocks else detail
 
 
 def _plan(sight: Sight) -> Plan:

@@ -43,9 +43,11 @@ M = timedelta(minutes=1)
 NOBODY = Copies()
 GATES = (
     GateNumbers("crash", "ok", "no block in which half of the canary's requests failed"),
-    GateNumbers("errors", "gathering", "3 against 40", 1.3, 100, 1.1, 3.0, (), 12_000, 8.0),
+    GateNumbers(
+        "errors", "gathering", "12,000 more requests needed; 3 errors against 40", 1.3, 100, 1.1, 3.0, (), 12_000, 8.0
+    ),
     GateNumbers("over_slo", "ok", "18 against 190", 0.2, 100, 4.0, 3.0),
-    GateNumbers("flagged", "gathering", "61 against 600", 12.5, 100, 0.4, 3.0, (), 500, 2.0),
+    GateNumbers("flagged", "gathering", "500 more requests needed; 61 against 600", 12.5, 100, 0.4, 3.0, (), 500, 2.0),
     GateNumbers("labels", "not evaluated", "no labels yet"),
 )
 FAILED = (GateNumbers("errors", "failed", "90 against 40", 4e9, 100, 0, 3.0), *GATES[2:4])
@@ -71,7 +73,20 @@ def idle() -> Sight:
 
 
 def shadow() -> Sight:
-    gates = (GateNumbers("flips", "gathering", "41 of 9,000", 0.8, 400, 2.0, 6.0, (("n", 9000.0),), 12_500, 8.0),)
+    gates = (
+        GateNumbers(
+            "flips",
+            "gathering",
+            "12,500 more entities needed; 41 of 9,000 flips",
+            0.8,
+            400,
+            2.0,
+            6.0,
+            (("n", 9000.0),),
+            12_500,
+            8.0,
+        ),
+    )
     status = Status(
         phase=Phase.SHADOW,
         message="The shadow gate needs 12,500 more entities.",
