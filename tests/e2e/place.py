@@ -15,7 +15,7 @@ import httpx
 from k8s.rollout.fleets import Copies, Fleet
 from k8s.rollout.kubernetes_api import connect
 from k8s.rollout.kubernetes_fleet import KubernetesFleet
-from k8s.rollout.routers import Role
+from k8s.rollout.routers import Role, Split, split_of
 from tests.e2e.elsewhere import ROOT
 from tests.e2e.kubectl import Kubectl, Object, RefusedError, until
 from tests.e2e.load import Measured, event, exchange
@@ -118,6 +118,11 @@ class Place:
         return subprocess.run(
             command, env=environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
         )
+
+    @property
+    def current(self) -> Split:
+        """The weights of the live route."""
+        return split_of(self.kubectl.get("httproute", "scorer"))
 
     def split(self, stable: int, canary: int, mirror: int = 0) -> None:
         """Weights by the command that a person uses; returns once the gateway says that it has them."""

@@ -61,7 +61,7 @@ def test_the_mirror_copies_its_share_and_no_more(vigil: Place, models: dict[str,
         assert {each.model_version for each in sent.entries} == {models["first"]}
         stable = vigil.rows_once_whole(prefix, 2_000, "stable")
         most = 2_000 if percent == 100 else 2_001
-        shadow = vigil.rows_once_whole(prefix, most, "shadow", seconds=10)
+        shadow = vigil.rows_once_whole(prefix, most, "shadow", seconds=3)
         assert {row.request_id for row in stable} == sent.request_ids
         assert len({row.request_id for row in shadow}) == len(shadow)
         assert {row.request_id for row in shadow} <= sent.request_ids
@@ -71,6 +71,7 @@ def test_the_mirror_copies_its_share_and_no_more(vigil: Place, models: dict[str,
 
 
 def test_a_weight_without_a_ready_copy_is_refused(vigil: Place, measured: list[str]) -> None:
+    vigil.rest("canary")
     ended = vigil.vigil("split", "--weights", "80,20")
     assert ended.returncode != 0
     assert "canary has no ready copy" in ended.stderr
