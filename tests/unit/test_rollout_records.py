@@ -122,9 +122,10 @@ def test_replay_of_altered_evidence_ends_with_7_and_names_the_block(world: World
 
 def test_replay_by_another_plan_shows_what_it_would_have_done_and_is_no_error(world: World, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
-    plan.write_text("alpha: 1e-9\nblock_seconds: 1\nshadow: null\nbeta: 0.2\n")
-    ended = run(world, "replay", "--plan", str(plan))
+    plan.write_text("block_seconds: 1\nshadow: null\ncanary: {step_blocks: 1, min_blocks: 1}\n")
+    ended = run(world, "replay", "--plan", str(plan), "--json")
     assert ended.exit_code == 0, ended.output
+    assert not json.loads(ended.output)["agrees"]
 
 
 def test_replay_where_nothing_was_or_is_known_says_so(world: World) -> None:

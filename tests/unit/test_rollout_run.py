@@ -245,6 +245,18 @@ def test_a_mistake_of_ours_ends_the_tick_and_not_the_controller(caplog: pytest.L
     assert [record.message for record in caplog.records] == ["tick.crashed", "tick.recovered"]
 
 
+def test_the_age_of_a_tick_is_the_time_since_it_ended() -> None:
+    metrics, now = Metrics(), [100.0]
+    loop = Ticker(
+        lambda: TickReport(BEGINNING), Lease(), lambda: BEGINNING, metrics, see=metrics.see, ticks=lambda: now[0]
+    )
+    now[0] = 130.0
+    assert (value(metrics, "tick_age_seconds"), loop.health(1, 60).age) == (30, 30)
+    loop.once()
+    now[0] = 131.0
+    assert (value(metrics, "tick_age_seconds"), loop.health(1, 60).age) == (1, 1)
+
+
 def test_a_lost_lease_ends_the_controller_and_one_that_is_away_only_the_tick() -> None:
     loop, metrics = scripted(lambda: TickReport(BEGINNING), NotRunningError("no answer"), None, LostError("bob's"))
     assert [loop.once(), loop.once()] == [False, True]
