@@ -12,7 +12,7 @@ from k8s.rollout.blocks import Affected, Arm, CanaryBlock
 from k8s.rollout.cli import main
 from k8s.rollout.controller import Controller
 from k8s.rollout.evidence import Question
-from k8s.rollout.history import HistoryError, MemoryHistory
+from k8s.rollout.history import HistoryError, MemoryHistory, PostgresHistory
 from k8s.rollout.memory_evidence import MemoryEvidence
 from k8s.rollout.model_rollout import Event, ModelRollout, Spec
 from k8s.rollout.plan import Plan
@@ -95,6 +95,16 @@ def test_a_history_that_is_away_is_5_and_says_why(world: World) -> None:
         ended = run(away, command)
         assert (ended.exit_code, "connection refused" in ended.output) == (5, True)
     assert "connection refused" in run(away, "status").output
+
+
+@pytest.mark.parametrize("dsn", ["nonsense", "postgresql://rollout:s3cret@127.0.0.1:1/nowhere"])
+def test_a_broken_connection_string_is_5_and_its_password_is_not_shown(world: World, dsn: str) -> None:
+    away = World(world.store.read())
+    away.history = PostgresHistory(dsn)
+    ended = run(away, "history")
+    assert (ended.exit_code, ended.output.startswith("error: the events can't be read: ")) == (5, True), ended.output
+    assert "s3cret" not in ended.output
+    assert run(away, "status").exit_code == 0
 
 
 def test_replay_decides_the_newest_rollout_again_and_agrees(world: World) -> None:
