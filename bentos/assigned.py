@@ -14,7 +14,7 @@ from typing import Final
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .artifacts import ArtifactError, pull
+from .artifacts import ArtifactError, NotFoundError, pull
 
 UNASSIGNED: Final = 10
 _USAGE_ERROR: Final = 2
@@ -62,6 +62,9 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         sys.stdout.write(f"{assignment.tag} is at {bring(assignment)}\n")
+    except NotFoundError as error:
+        sys.stderr.write(f"no such artifact: {error}\n")
+        return error.exit_code
     except ArtifactError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
