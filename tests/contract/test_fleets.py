@@ -17,10 +17,12 @@ from k8s.local.replicas import Place, Replicas
 from k8s.local.rolling import Wish
 from k8s.local.state import State, StateLock
 from k8s.rollout.fleets import Copies, Fleet, FleetError
+from k8s.rollout.kubernetes_fleet import KubernetesFleet
 from k8s.rollout.memory_fleet import MemoryFleet
 from k8s.rollout.routers import SERVICES, Role
 from tests.doubles import stand_in_bentos
 from tests.doubles.instant_endpoints import InstantEndpoints
+from tests.doubles.memory_cluster import Kubelet, MemoryCluster
 from tests.waiting import wait_for
 
 UNKNOWN = "risk_scorer:000000000000"
@@ -59,6 +61,12 @@ def _memory() -> World:
     return World(lambda: fleet, models, lambda: [fleet.advance(role) for role in SERVICES])
 
 
+def _kubernetes() -> World:
+    models = ("risk_scorer:aaaaaaaaaaaa", "risk_scorer:bbbbbbbbbbbb")
+    kubelet = Kubelet(MemoryCluster(), models)
+    return World(lambda: KubernetesFleet(kubelet.cluster, kubelet.clock), models, kubelet.tend)  # type: ignore[arg-type]
+
+
 def _local(tmp_path: Path, held: ExitStack) -> World:
     state = State(tmp_path)
     held.enter_context(StateLock(state, datetime.now(UTC)))
@@ -80,8 +88,11 @@ def _local(tmp_path: Path, held: ExitStack) -> World:
     return World(lambda: LocalFleet(state), models, tend)
 
 
-@pytest.fixture(params=["memory", "local processes"])
+@pytest.fixture(params=["memory", "kubernetes objects", "local processes"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    if request.param == "kubernetes objects":
+        yield _kubernetes()
+        return
     with ExitStack() as held:
         yield _memory() if request.param == "memory" else _local(tmp_path, held)
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from k8s.local.envoy_router import EnvoyFileRouter
 from k8s.local.gateway_manifests import GATEWAY, http_route, read, traffic_policy
+from k8s.rollout.kubernetes_router import KubernetesRouter
 from k8s.rollout.routers import MemoryRouter, NotInForceError, Route, RouteError, Router, Split, SplitError
+from tests.doubles.memory_cluster import MemoryCluster
 
 TEMPLATE = read(GATEWAY / "httproute.yaml")
 POLICY = traffic_policy(read(GATEWAY / "backendtrafficpolicy.yaml"), http_route(TEMPLATE))
@@ -20,11 +22,14 @@ Reopen = Callable[[], Router]
 """A router made anew on the same object, as after a restart."""
 
 
-@pytest.fixture(params=["memory", "envoy file"])
+@pytest.fixture(params=["memory", "envoy file", "kubernetes objects"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     objects: dict[str, Route] = {}
     if request.param == "memory":
         return lambda: MemoryRouter(TEMPLATE, objects)
+    if request.param == "kubernetes objects":
+        cluster = MemoryCluster()
+        return lambda: KubernetesRouter(cluster, TEMPLATE)  # type: ignore[arg-type]
     return lambda: EnvoyFileRouter(TEMPLATE, POLICY, tmp_path / "routes.json")
 
 
