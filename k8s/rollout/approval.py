@@ -34,5 +34,7 @@ def forced_promotion(turn: Turn) -> bool:
     )
     message = f"{request.by} promotes {attempt.candidate} without its gates: {request.reason}"
     turn.note("rollout.forced", message, by=request.by, reason=request.reason)
+    if turn.recorded() == 0:
+        turn.put(0)
     begin_promotion(turn, verdict)
     return True

@@ -24,7 +24,7 @@ def canary_phase(turn: Turn) -> None:
     elif turn.fallen():
         # It was set to 0 for a reason that nobody recorded: until the evidence can be read it stays there.
         say_why(turn, Phase.ROLLING_BACK, reading)
-    elif forced_promotion(turn):
+    elif (turn.split.canary == 0 or turn.available("canary")) and forced_promotion(turn):
         pass
     elif not wanted_copies(turn, "canary", copies_for(turn, _weight_in_force(turn))):
         out_of_service(turn, "canary", begun=turn.attempt.step is not None)
@@ -52,7 +52,8 @@ def _go_on(turn: Turn, reading: Reading) -> None:
     if turn.attempt.step is None:
         _first_step(turn)
     elif turn.attempt.suspended is not None:
-        _resume(turn)  # and nothing else: each tick changes the weight once, so that what is found has one reason
+        # And nothing else: each tick changes the weight once, so that what is found has one reason.
+        _resume(turn, reading)
     elif _risen(turn, reading):
         _record_step(turn, _step(turn) + 1)
     elif reading.says("advance", "promote") and reading.current:
@@ -78,10 +79,11 @@ def _first_step(turn: Turn) -> None:
         turn.put(0)
 
 
-def _resume(turn: Turn) -> None:
-    """Puts the step's weight back after a suspension, unless nothing may rise."""
+def _resume(turn: Turn, reading: Reading) -> None:
+    """Puts the step's weight back after a suspension, unless nothing may rise, or evidence of harm may wait unread."""
     weight = _weight_in_force(turn)
-    if turn.world.split.canary != weight and (held := turn.held()):
+    held = turn.held() or ("" if reading.current else "the evidence can't be read up to now")
+    if turn.world.split.canary != weight and held:
         turn.put(0)
         turn.say(Phase.CANARY, f"The canary is ready again; its weight stays 0 %. Held: {held}.")
         return

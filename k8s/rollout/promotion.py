@@ -29,7 +29,8 @@ def promotion(turn: Turn) -> None:
     elif turn.copies["stable"].tag == attempt.candidate:
         _take_over(turn)
     else:
-        turn.assign("stable", attempt.candidate if turn.split.canary == 100 else attempt.stable)
+        rolled = any(share >= 1 for _, share in attempt.weights)
+        turn.assign("stable", attempt.candidate if rolled else attempt.stable)
         _say(turn, "somebody gave stable another model; that is put right")
 
 

@@ -12,14 +12,13 @@ NOT_STABLE: tuple[Role, Role] = ("canary", "shadow")
 
 def without_attempt(turn: Turn) -> None:
     """What to do while no attempt is on its way."""
-    if not _has_stable(turn):
-        return
+    known = _has_stable(turn)
     if not put_away(turn):
         turn.say(Phase.IDLE, "Copies that nobody needs are going.")
-        return
-    watch(turn)
-    if turn.status.attempt is None:
-        _let_in(turn)
+    elif known:
+        watch(turn)
+        if turn.status.attempt is None:
+            _let_in(turn)
 
 
 def put_away(turn: Turn) -> bool:
