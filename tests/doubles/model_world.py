@@ -50,14 +50,15 @@ class Killed(BaseException):
 
 @dataclass
 class Fuse:
-    """Kills or fails one of the coming operations, before or after it has taken effect."""
+    """Kills or fails one of the coming operations, or of the coming changes, before or after it has taken effect."""
 
     left: int = -1
     after: bool = False
     error: Callable[[str], BaseException] | None = None
+    changes_only: bool = False
 
-    def around(self, kind: str, effect: Callable[[], Any]) -> Any:
-        self.left -= 1
+    def around(self, kind: str, effect: Callable[[], Any], *, look: bool = False) -> Any:
+        self.left -= not (look and self.changes_only)
         if self.left != 0 or self.error is None:
             return effect()
         if self.after:
@@ -110,7 +111,7 @@ class World:
         return CanaryBlock(number, 10.0, 0.5, Arm(), Arm(errors=self._mood()))
 
     def _mood(self) -> int:
-        return self.mood if self.mood != HOLD else self.rng.choices((HOLD, WELL, HARM), (50, 46, 4))[0]
+        return self.mood if self.mood != HOLD else self.rng.choices((HOLD, WELL, HARM), (60, 34, 6))[0]
 
     def _decide_shadow(
         self, state: ShadowState, blocks: Any, plan: Plan, prediction: Any, *, waiting: Any, age_blocks: float
@@ -227,7 +228,9 @@ class World:
 
     def _random_fuse(self) -> Fuse:
         error = self.rng.choice((killed, killed, api_error))
-        return Fuse(self.rng.randint(1, 9), after=self.rng.random() < 0.5, error=error)
+        changes_only = self.rng.random() < 0.5
+        most = 4 if changes_only else 9
+        return Fuse(self.rng.randint(1, most), self.rng.random() < 0.5, error, changes_only)
 
     def _user(self) -> None:
         tag = self.rng.choice((GOOD, OTHER, STABLE))
@@ -251,10 +254,10 @@ class World:
     def _fault(self) -> None:
         role: Role = self.rng.choice(("canary", "canary", "shadow", "stable"))
         faults: list[tuple[int, Callable[[], object]]] = [
-            (20, lambda: self.fleet.crash(role)),
+            (30, lambda: self.fleet.crash(role)),
             (8, lambda: self.fleet.trouble("canary" if role == "stable" else role, "broken")),
             (10, self._no_evidence),
-            (12, lambda: setattr(self, "mood", HOLD)),
+            (20, lambda: setattr(self, "mood", HOLD)),
             (2, self._set_clock_back),
             (1, lambda: self.pass_time(86_400)),
             (2, self._weights_by_hand),
@@ -298,7 +301,7 @@ class World:
         for role in ("stable", "canary", "shadow"):
             self.fleet.trouble(role, "")
         self.evidence.obstacle = None
-        self.mood = self.rng.choice((WELL, WELL, HOLD))
+        self.mood = self.rng.choice((WELL, HOLD))
 
     def calm(self, ticks: int = 400) -> None:
         """Faults stop: what was begun must end, and everything be put away."""
@@ -349,7 +352,7 @@ class _Router:
         self._world.fuse.around("router", effect)
 
     def current(self) -> Split:
-        split: Split = self._world.fuse.around("router", lambda: self._world.split)
+        split: Split = self._world.fuse.around("router", lambda: self._world.split, look=True)
         return split
 
 
@@ -358,7 +361,7 @@ class _Fleet:
         self._world = world
 
     def look(self) -> Mapping[Role, Copies]:
-        copies: Mapping[Role, Copies] = self._world.fuse.around("fleet", self._world.fleet.look)
+        copies: Mapping[Role, Copies] = self._world.fuse.around("fleet", self._world.fleet.look, look=True)
         return copies
 
     def assign(self, role: Role, tag: str | None) -> None:
@@ -383,7 +386,7 @@ class _Store:
         self._world = world
 
     def read(self) -> ModelRollout:
-        found: ModelRollout = self._world.fuse.around("store", lambda: self._world.object)
+        found: ModelRollout = self._world.fuse.around("store", lambda: self._world.object, look=True)
         return found
 
     def change_spec(self, change: Callable[[Spec], Spec]) -> ModelRollout:

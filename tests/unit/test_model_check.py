@@ -20,7 +20,7 @@ from k8s.rollout.turn import Turn
 from tests.doubles.model_world import World
 from tests.doubles.rollout_monitor import Broken
 
-WALKS, STEPS = 260, 400
+WALKS, STEPS = 500, 400
 MUTANT_WALKS = 400
 
 
