@@ -96,8 +96,12 @@ class Demo:
             began = self._story.seconds
             told, refusal = self._tell(stack, processes, world, cast, live, pseudonyms)
             self._story.say(f"the stories took {self._story.seconds - began:.0f} s")
-            expected = self._expected(cast, told, refusal, data.live, pseudonyms)
-            broken = self._judge(stack, world, expected, cast, data.live)
+            entries = list(read(self._state.ledger))
+            sent = _sent(data.live, len(entries), pseudonyms)
+            expected = self._expected(cast, told, refusal, data.live, sent)
+            self._await_rows(stack, entries)
+            self._learn(stack, data.live, sent)
+            broken = self._judge(stack, world, expected, cast, entries)
         stack.tend()
         return Result(stack, broken)
 
@@ -152,7 +156,7 @@ class Demo:
         teller = Teller(stack, processes, world, live, self._story)
         told = [teller.tell(act, self._plan_file(act)) for act in acts.acts(cast)]
         refusal = teller.refused(cast.wrong.tag)
-        processes.stop(load)
+        processes.end_traffic(load)
         return told, refusal
 
     def _plan_file(self, act: Act) -> Path:
@@ -161,30 +165,32 @@ class Demo:
         file.write_text(plan_file.written(act.plan), encoding="utf-8")
         return file
 
-    def _expected(self, cast: Cast, told: list[Told], refusal: Refusal, live: Dataset, pseudonyms: int) -> Expected:
+    def _expected(
+        self, cast: Cast, told: list[Told], refusal: Refusal, live: Dataset, sent: dict[str, str]
+    ) -> Expected:
         self._story.say("scoring the live events offline, to compare")
-        entries = sum(1 for _ in read(self._state.ledger))
         places = Places(self._state, self._options.artifacts)
         once = {tag: offline_scores.scores(demo_cast.folder(tag, places), live) for tag in cast.names}
         return Expected(
             told=told,
             refusal=refusal,
             leaking=cast.leaking,
-            offline=_under_every_id(once, live, entries, pseudonyms),
+            offline={tag: {other: scores[event] for other, event in sent.items()} for tag, scores in once.items()},
             stable=cast.challenger.tag,
             baseline=demo_checks.against_baseline(cast.challenger.evaluation),
             names_entities=live.has_entities,
         )
 
+    def _learn(self, stack: LocalStack, live: Dataset, sent: dict[str, str]) -> None:
+        with psycopg.connect(stack.dsn(), autocommit=True) as connection:
+            known = labels.add(connection, _labels(live, sent), datetime.now(UTC))
+        self._story.say(f"the labels of {known.imported:,} events that were sent became known")
+
     def _judge(
-        self, stack: LocalStack, world: Backend, expected: Expected, cast: Cast, live: Dataset
+        self, stack: LocalStack, world: Backend, expected: Expected, cast: Cast, entries: list[Entry]
     ) -> tuple[str, ...]:
-        entries = list(read(self._state.ledger))
-        self._await_rows(stack, entries)
         try:
             with psycopg.connect(stack.dsn(), autocommit=True) as connection:
-                known = labels.add(connection, _labels(live), datetime.now(UTC))
-                self._story.say(f"the labels of {known.imported:,} live events became known")
                 stored = demo_checks.gather(connection, expected.told, cast.challenger.tag)
                 checks = demo_checks.judge(expected, entries, stored, stack.fleet.wishes()["stable"].tag)
                 found = self._report(connection, checks, cast)
@@ -222,16 +228,14 @@ def needed_pseudonyms(live: Dataset, requests: int = round(PER_SECOND * EXPECTED
     return next((each for each in tried if sum(min(each, count) for count in often) >= ENTITIES * 1.1), tried[-1])
 
 
-def _under_every_id(
-    once: dict[str, dict[str, float]], live: Dataset, sent: int, pseudonyms: int
-) -> dict[str, dict[str, float]]:
-    """The offline scores of the events under each id that they were sent by."""
+def _sent(live: Dataset, count: int, pseudonyms: int) -> dict[str, str]:
+    """The id that each of the first `count` requests was sent under, and the live event that it was."""
     requests = outgoing.requests(live.frame)
     again = outgoing.again_and_again(requests, pseudonyms)
-    ids = [(each.event_id, other.event_id) for _, each, other in zip(range(sent), cycle(requests), again, strict=False)]
-    return {tag: {other: scores[event] for event, other in ids} for tag, scores in once.items()}
+    return {other.event_id: each.event_id for _, each, other in zip(range(count), cycle(requests), again, strict=False)}
 
 
-def _labels(live: Dataset) -> Iterator[labels.Label]:
-    events = zip(live.frame["event_id"].tolist(), live.frame["label"].tolist(), strict=True)
-    return (labels.Label(event, int(label), known_at=None) for event, label in events)
+def _labels(live: Dataset, sent: dict[str, str]) -> Iterator[labels.Label]:
+    """An event that was sent again has the label that it had."""
+    known = dict(zip(live.frame["event_id"].tolist(), live.frame["label"].tolist(), strict=True))
+    return (labels.Label(other, int(known[event]), known_at=None) for other, event in sent.items())

@@ -35,11 +35,12 @@ class DemoProcesses:
         self._stack = stack
 
     def traffic(self, data: Path, *, per_second: float, seconds: float, pseudonyms: int, seed: int) -> Child:
-        """A load on the gateway until it is stopped, at the most for `seconds`. Each answer goes into the ledger."""
+        """A load on the gateway until `end_traffic`, at the most for `seconds`. Each answer goes into the ledger."""
+        self._goes_on.touch()
         arguments = (
             "local", "traffic", "--url", self._stack.url, "--data", str(data.absolute()), "--rps", str(per_second),
             "--seconds", str(seconds), "--pseudonyms", str(pseudonyms), "--seed", str(seed),
-            "--ledger", str(self._state.ledger.absolute()),
+            "--ledger", str(self._state.ledger.absolute()), "--while", str(self._goes_on.absolute()),
         )  # fmt: skip
         return self._start("traffic", arguments)
 
@@ -72,13 +73,16 @@ class DemoProcesses:
             )
         return Ended(code, log.read_text(encoding="utf-8", errors="replace"))
 
-    def stop(self, child: Child) -> None:
-        """Asks it to end, and waits for that."""
-        child.vital = False
-        if child.alive:
-            child.ask_to_end()
-        self._stack.wait_until(lambda: not child.alive, COMMAND_SECONDS)
-        self._supervisor.forget(child)
+    def end_traffic(self, load: Child) -> None:
+        """Ends the load in order: what was sent is answered and in the ledger. Raises NotReadyError."""
+        self._goes_on.unlink(missing_ok=True)
+        if not self._stack.wait_until(lambda: not load.alive, COMMAND_SECONDS):
+            raise NotReadyError(f"the traffic did not end within {COMMAND_SECONDS:g} s; see {load.command.log}")
+        self._supervisor.forget(load)
+
+    @property
+    def _goes_on(self) -> Path:
+        return self._state.folder / "traffic.on"
 
     def _start(
         self, name: str, arguments: tuple[str, ...], more: Mapping[str, str] | None = None, *, vital: bool = False

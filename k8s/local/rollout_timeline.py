@@ -18,7 +18,8 @@ from k8s.rollout.prediction import Prediction
 Figure = dict[str, Any]
 
 _FLOOR: Final = 1e-4
-"""Of the harm that is drawn, as a share of its bound: below, it is nothing on a log scale."""
+_TOP: Final = 100.0
+"""Of what is drawn, as a share of its bound: below it is nothing, and above no more than decided."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def figure(course: Timeline) -> Figure:
             _steps("mirrored to it", course.mirror, course.ended, "var(--shadow)", "dot"),
             {**_steps("answered by it", course.share, course.ended, "var(--canary)", "solid"), "fill": "tozeroy"},
             _evidence(
-                "harm", course.moments, [max(each.harm, _FLOOR) for each in course.moments], "var(--bad)", "solid"
+                "evidence of harm", course.moments, [each.harm for each in course.moments], "var(--bad)", "solid"
             ),
             _evidence(
                 "evidence that all is well",
@@ -155,11 +156,12 @@ def _shares(attempt: Attempt) -> Iterator[tuple[datetime, float]]:
 def _moments(attempt: Attempt, evidence: Sequence[Recorded], prediction: Prediction | None) -> Iterator[Moment]:
     shadow, canary = ShadowState(), CanaryState()
     for each in evidence:
-        if attempt.verdict is not None and each.read_at > attempt.verdict.at + timedelta(seconds=5):
-            return  # what was read of a promotion and of the watch after it decided something else
         block = each.block
+        ends = each.since + timedelta(seconds=(block.number + 1) * block.seconds)
+        if attempt.verdict is not None and ends > attempt.verdict.at:
+            return  # what was read of a promotion and of the watch after it decided something else
         age = float(block.number + 1)
-        at = (each.since - attempt.started_at) / timedelta(seconds=1) + age * block.seconds
+        at = (ends - attempt.started_at) / timedelta(seconds=1)
         if isinstance(block, ShadowBlock):
             found = decide_shadow(shadow, [block], attempt.plan, prediction, age_blocks=age)
             shadow = found.state
@@ -209,7 +211,7 @@ def _evidence(name: str, moments: Sequence[Moment], values: Sequence[float], col
         "marker": {"size": 4, "color": color},
         "name": name,
         "x": [each.at for each in moments],
-        "y": [max(value, _FLOOR) for value in values],
+        "y": [min(max(value, _FLOOR), _TOP) for value in values],
         "yaxis": "y2",
         "line": {"color": color, "width": 2.5, "dash": dash},
         "hovertemplate": "%{y:.2%} of the bound",

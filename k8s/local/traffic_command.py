@@ -1,7 +1,9 @@
 """`traffic`: a bounded load on a running stack."""
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import get_args
 
@@ -31,6 +33,7 @@ _count = click.IntRange(1, MOST_REQUESTS)
 @click.option(
     "--pseudonyms", type=click.IntRange(1, 10_000), default=1, help="Deal each entity's events to so many pseudonyms."
 )
+@click.option("--while", "while_file", type=options.FILE, default=None, help="End in order when this file is gone.")
 @options.seed
 @click.option("--ledger", type=options.FILE, default=HOME / "traffic" / "ledger.jsonl", help="File for the answers.")
 def command(  # noqa: PLR0913 - one argument an option
@@ -42,6 +45,7 @@ def command(  # noqa: PLR0913 - one argument an option
     requests: int | None,
     arrivals: Arrivals,
     pseudonyms: int,
+    while_file: Path | None,
     seed: int,
     ledger: Path,
 ) -> None:
@@ -49,7 +53,9 @@ def command(  # noqa: PLR0913 - one argument an option
     target = found_url(url)
     load = Load(rps, requests or max(round(rps * seconds), 1), arrivals)
     dataset = datasets.read(data) if data else made_up(seed, datetime.now(UTC), ledger.with_name("events.csv"))
-    events = outgoing.again_and_again(outgoing.requests(dataset.frame), pseudonyms)
+    events: Iterator[outgoing.Outgoing] = outgoing.again_and_again(outgoing.requests(dataset.frame), pseudonyms)
+    if while_file is not None:
+        events = takewhile(lambda _: while_file.exists(), events)
     rng = random.Random(seed)  # noqa: S311 - arrival times, no secret
     entries = live_load.run(target, events, load, rng, live_load.Audience(ledger, Console()))
     click.echo(f"each answer is in {ledger}")
