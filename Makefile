@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
+VERSION ?= 0.1.0
+LOAD ?= kind load docker-image --name vigil
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 export BENTOML_DO_NOT_TRACK := True
@@ -14,16 +16,21 @@ export UV_LINK_MODE ?= copy
 # Each lock file and the dependency group that it locks; `dev` comes first, because the others are subsets of it.
 LOCKS := dev=tests local=k8s/local rollout=k8s/rollout pipeline=training scorer=bentos/risk_scorer
 
-.PHONY: help demo test lint docs bench lock clean
+.PHONY: help demo test e2e lint docs bench lock clean images schemas cluster-demo
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready-local $(BIN)/vigil ## The whole story on this machine: train, package, serve, split, compare (DATA=FILE, KEEP=1)
 	@$(BIN)/python -m k8s.local demo $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: $(VENV)/ready-dev $(BIN)/vigil lint ## Lint, type check, and every test that this machine can run
 	@$(BIN)/python -m pytest
+
+e2e: $(VENV)/ready-dev ## The tests on the cluster of KUBECONFIG, in a namespace of their own (VIGIL_E2E_IMAGES=TAG of the images)
+	@[ -n "$${KUBECONFIG:-}" ] && command -v kubectl > /dev/null || { echo "make e2e needs kubectl, and KUBECONFIG of a cluster (kind, minikube) in which you may make namespaces; k8s/README.md leads to one" >&2; exit 2; }
+	@kubectl get gatewayclass envoy > /dev/null || { echo "the cluster of KUBECONFIG does not answer, or lacks the platform: kubectl apply --server-side -k k8s/platform/kind (k8s/README.md: what comes before it)" >&2; exit 2; }
+	@VIGIL_E2E=1 $(BIN)/python -m pytest tests/e2e
 
 lint: $(VENV)/ready-dev ## Format, rules, types and import layers, without running anything
 	@$(BIN)/ruff format --check .
@@ -47,6 +54,31 @@ docs: $(VENV)/ready-dev ## Write the generated tables of the READMEs again
 bench: $(VENV)/ready-dev ## Serving beside BentoML and FastAPI, and training beside LightGBM alone, side by side
 	@$(BIN)/python -m tests.bench.serving
 	@$(BIN)/python -m tests.bench.training_speed
+
+images: ## Build the three images (VERSION=0.1.0) and put them into the cluster (LOAD="kind load docker-image --name vigil")
+	@for pair in scorer=bentos/risk_scorer pipeline=training rollout=k8s/rollout; do \
+	  image=vigil/$${pair%%=*}:$(VERSION); \
+	  docker build --quiet --file $${pair#*=}/Dockerfile --build-arg VERSION=$(VERSION) \
+	    --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) --tag $$image .; \
+	  $(LOAD) $$image; \
+	done
+
+schemas: $(VENV)/ready-dev ## Write the cluster's schemas to .vigil/schemas, for kubeconform in make test
+	@$(BIN)/python -m tests.manifests.schemas .vigil/schemas
+
+cluster-demo: $(BIN)/vigil ## From an empty namespace of a cluster (KUBECONFIG) to a scored event; images first
+	@kubectl apply --server-side --force-conflicts -k k8s/platform/kind
+	@kubectl apply -k k8s/overlays/kind/kept
+	@kubectl -n vigil delete job --ignore-not-found secrets prediction-store-migration first-model
+	@kubectl apply -k k8s/overlays/kind
+	@kubectl -n vigil wait --for=condition=Complete --timeout=600s job/first-model
+	@node=$$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}'); \
+	  url=$${URL:-http://$$node:30080}; \
+	  echo "POST $$url/score"; \
+	  curl --silent --show-error --fail --retry 30 --retry-delay 1 --retry-all-errors -X POST "$$url/score" -H 'content-type: application/json' \
+	    -H 'x-entity-id: customer-17' -d '{"amount": 249.90, "hour": 2, "device_risk": 2, "velocity_5m": 7}'; echo
+	@kubectl -n vigil exec prediction-store-0 -- psql -h /var/run/postgresql -U vigil -d vigil \
+	  -c 'select role, tag, score, decision, latency_us from predictions order by scored_at desc limit 1'
 
 clean: ## Remove the environment and everything that running made
 	@rm -rf $(VENV) .vigil .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
