@@ -7,7 +7,7 @@ it has, both roles run the candidate, and what counts is that the record is neve
 
 from k8s.rollout.approval import UNDO
 from k8s.rollout.decide import watched
-from k8s.rollout.ending import INTERRUPTED, End, aborted, end, latch, over
+from k8s.rollout.ending import INTERRUPTED, End, aborted, carry_out, end, latch, over
 from k8s.rollout.model_rollout import Attempt, Outcome, Phase, Watch
 from k8s.rollout.questions import hours
 from k8s.rollout.readings import Reading, read_canary
@@ -22,8 +22,14 @@ def promotion(turn: Turn) -> None:
     attempt = turn.attempt
     reading = read_canary(turn)
     untouched = turn.copies["stable"].tag == attempt.stable
-    if found := _failed(turn, reading):
-        (end if untouched else latch)(turn, found)
+    found = _failed(turn, reading)
+    if found and untouched:
+        end(turn, found)
+    elif found:
+        if not turn.available("canary"):
+            _back_to_stable(turn)
+        latch(turn, found)
+        carry_out(turn)
     elif untouched:
         _hand_over(turn)
     elif turn.copies["stable"].tag == attempt.candidate:

@@ -166,7 +166,8 @@ class Monitor:
             self._on_end(old, new)
 
     def _on_begin(self, attempt: Attempt) -> None:
-        self.demand(attempt.id not in self.ledgers, f"the attempt {attempt.id} begins twice")
+        last = self._world.status.last
+        self.demand(last is None or attempt.id != last.id, f"the attempt {attempt.id} begins twice")
         spec, tag = self._world.object.spec, attempt.candidate
         undo = attempt.by == "watch"
         self.demand(not undo or self.undoing, "undone without a crash")
