@@ -11,6 +11,7 @@ from k8s.rollout.blocks import CanaryBlock, ShadowBlock, Waiting
 from k8s.rollout.canary import CanaryState
 from k8s.rollout.model_rollout import Attempt, Phase
 from k8s.rollout.plan import Plan
+from k8s.rollout.prediction import Prediction, usable
 from k8s.rollout.questions import Kind, question
 from k8s.rollout.turn import Turn
 
@@ -44,13 +45,19 @@ class Reading:
 def read_shadow(turn: Turn) -> Reading:
     """Reads the shadow's new blocks into the attempt; each is recorded as an event."""
     attempt = turn.attempt
-    prediction = turn.world.prediction
+    prediction, unpredicted = predicted(turn)
     since = attempt.shadow_since
 
     def decide(block: ShadowBlock | CanaryBlock | None, waiting: Waiting | None, age: float) -> Decision[Any]:
-        blocks = () if block is None else (block,)
-        state = turn.attempt.shadow
-        return turn.gates.shadow(state, blocks, attempt.plan, prediction, waiting=waiting, age_blocks=age)
+        return turn.gates.shadow(
+            turn.attempt.shadow,
+            () if block is None else (block,),
+            attempt.plan,
+            prediction,
+            waiting=waiting,
+            age_blocks=age,
+            unpredicted=unpredicted,
+        )
 
     return Reading() if since is None else _Reader(turn, "shadow", since, attempt.plan).read(decide)
 
@@ -84,6 +91,16 @@ def read_watch(turn: Turn, plan: Plan) -> Reading:
         return turn.gates.watch(state, () if block is None else (block,), plan, waiting=waiting, age_blocks=age)
 
     return Reading() if watch is None else _Reader(turn, "watch", watch.since, plan).read(decide)
+
+
+def predicted(turn: Turn) -> tuple[Prediction | None, str]:
+    """The prediction that the shadow is compared with; None and why when there is none that still holds.
+
+    One may become stale while the shadow runs: what was true of yesterday's inputs is then no measure any more.
+    """
+    prediction = turn.world.prediction
+    why = turn.world.prediction_problem or usable(prediction, turn.now, turn.attempt.plan)
+    return (None, why) if why else (prediction, "")
 
 
 def say_why(turn: Turn, phase: Phase, reading: Reading) -> None:
@@ -146,9 +163,15 @@ class _Reader:
         self._remember(decision)
         turn = self._turn
         numbers: dict[str, Any] = {"phase": self._kind, "since": self._since.isoformat(), "block": number}
-        numbers |= {"action": decision.action, "gate": decision.gate, "age_blocks": age, "harm": decision.harm, "harm_bound": decision.harm_bound}
+        numbers |= {
+            "action": decision.action,
+            "gate": decision.gate,
+            "age_blocks": age,
+            "harm": decision.harm,
+            "harm_bound": decision.harm_bound,
+        }
         if self._kind == "shadow":
-            prediction = turn.world.prediction
+            prediction, _ = predicted(turn)
             numbers["prediction"] = asdict(prediction) if prediction else None
         if self._kind == "canary":
             attempt = turn.attempt
