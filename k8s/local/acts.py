@@ -15,7 +15,7 @@ BLOCK_SECONDS: Final = 1.0
 CAREFUL_MIRROR: Final = 12
 """Per cent: less than the leaking pool's rate, so that the shadow is well and only the canary can find it out."""
 
-LONGEST_SECONDS: Final = 150.0
+LONGEST_SECONDS: Final = 200.0
 """A story that is not over then did not end as it must."""
 
 Bad = Literal["errors", "slow", "all"]
