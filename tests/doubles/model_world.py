@@ -23,7 +23,7 @@ from k8s.rollout.history import HistoryError, MemoryHistory
 from k8s.rollout.leases import MemoryLease
 from k8s.rollout.memory_evidence import MemoryEvidence
 from k8s.rollout.memory_fleet import MemoryFleet
-from k8s.rollout.model_rollout import Attempt, ModelRollout, Pause, Request, Spec, Status
+from k8s.rollout.model_rollout import Attempt, Event, ModelRollout, Pause, Request, Spec, Status
 from k8s.rollout.plan import CanaryPlan, Plan, ShadowPlan
 from k8s.rollout.routers import Role, RouterError, Split
 from k8s.rollout.shadow import ShadowState
@@ -61,6 +61,7 @@ class Fuse:
         self.left -= not (look and self.changes_only)
         if self.left != 0 or self.error is None:
             return effect()
+        self.left = -1
         if self.after:
             effect()
         raise self.error(kind)
@@ -93,6 +94,8 @@ class World:
         self.history = MemoryHistory()
         self.evidence = MemoryEvidence(self._canary_block, self._shadow_block, self.history)
         self.mood = WELL
+        self.taken: list[Event] = []
+        """Events that the history has taken, also twice."""
         self.monitor = Monitor(self)
         self.controller = self._new_controller()
         self.ticks = 0
@@ -114,7 +117,15 @@ class World:
         return self.mood if self.mood != HOLD else self.rng.choices((HOLD, WELL, HARM), (60, 34, 6))[0]
 
     def _decide_shadow(
-        self, state: ShadowState, blocks: Any, plan: Plan, prediction: Any, *, waiting: Any, age_blocks: float
+        self,
+        state: ShadowState,
+        blocks: Any,
+        plan: Plan,
+        prediction: Any,
+        *,
+        waiting: Any,
+        age_blocks: float,
+        unpredicted: str = "",
     ) -> Decision[ShadowState]:
         attempt = self.attempt()
         for block in blocks:
@@ -411,7 +422,7 @@ class _History:
         self._world = world
 
     def add_events(self, events: Any) -> None:
-        self._world.fuse.around("history", lambda: None)
+        self._world.fuse.around("history", lambda: self._world.taken.extend(events))
 
     def events(self, attempt: str | None = None, most: int | None = None) -> Any:
         return ()
