@@ -79,8 +79,16 @@ def _import(archive: Path, tag: str, home: Path) -> None:
     import bentoml  # noqa: PLC0415 - as above
 
     _refuse_unsafe(archive, tag)
+    home.mkdir(parents=True, exist_ok=True)
     try:
-        bentoml.import_bento(str(archive), **_home_store(home))
+        # Beside the others, and moved there once it has the right name: one of another name must not stay.
+        with tempfile.TemporaryDirectory(prefix="pulling-", dir=home) as folder:
+            found = bentoml.import_bento(str(archive), **_home_store(Path(folder)))
+            if str(found.tag) != tag:
+                raise AlteredError(f"what is stored as {tag} is {found.tag}: publish it again")
+            kept = home / "bentos" / identity.NAME / _version(tag)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            Path(found.path).rename(kept)
     except (bentoml.exceptions.BentoMLException, *_BROKEN, ValueError) as error:
         raise AlteredError(f"what is stored as {tag} is no whole Bento ({error}): publish it again") from error
     except OSError as error:

@@ -144,6 +144,17 @@ def test_an_altered_artifact_is_refused_and_not_kept(built: Built, store: Store,
     assert not (tmp_path / "home" / "bentos" / identity.NAME / built.version).exists()
 
 
+def test_another_version_under_this_name_is_refused_the_same_way_each_time(
+    built: Built, store: Store, tmp_path: Path
+) -> None:
+    wrong = identity.tag("aaaaaaaaaaaa")
+    store.write(built.key.replace(built.version, "aaaaaaaaaaaa"), store.read(built.key))
+    for _ in range(2):
+        with pytest.raises(AlteredError, match=f"is {built.tag}: publish it again"):
+            pull(wrong, store.url, tmp_path / "home")
+    assert pull(built.tag, store.url, tmp_path / "home").is_dir()
+
+
 def test_an_artifact_that_would_write_elsewhere_is_refused(built: Built, store: Store, tmp_path: Path) -> None:
     rewrite(store, built, {}, more="../../outside.txt")
     with pytest.raises(AlteredError, match=r"outside\.txt"):
