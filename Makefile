@@ -16,7 +16,7 @@ export UV_LINK_MODE ?= copy
 # Each lock file and the dependency group that it locks; `dev` comes first, because the others are subsets of it.
 LOCKS := dev=tests local=k8s/local rollout=k8s/rollout pipeline=training scorer=bentos/risk_scorer
 
-.PHONY: help demo test e2e lint docs bench lock clean images schemas cluster-demo
+.PHONY: help demo test e2e e2e-needs lint docs bench lock clean images schemas cluster-demo
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +27,12 @@ demo: $(VENV)/ready-local $(BIN)/vigil ## The whole story on this machine: train
 test: $(VENV)/ready-dev $(BIN)/vigil lint ## Lint, type check, and every test that this machine can run
 	@$(BIN)/python -m pytest
 
-e2e: $(VENV)/ready-dev ## The tests on the cluster of KUBECONFIG, in a namespace of their own (VIGIL_E2E_IMAGES=TAG of the images)
-	@[ -n "$${KUBECONFIG:-}" ] && command -v kubectl > /dev/null || { echo "make e2e needs kubectl, and KUBECONFIG of a cluster (kind, minikube) in which you may make namespaces; k8s/README.md leads to one" >&2; exit 2; }
-	@kubectl get gatewayclass envoy > /dev/null || { echo "the cluster of KUBECONFIG does not answer, or lacks the platform: kubectl apply --server-side -k k8s/platform/kind (k8s/README.md: what comes before it)" >&2; exit 2; }
+e2e: e2e-needs $(VENV)/ready-dev ## The tests on the cluster of KUBECONFIG, in a namespace of their own (VIGIL_E2E_IMAGES=TAG of the images)
 	@VIGIL_E2E=1 $(BIN)/python -m pytest tests/e2e
+
+e2e-needs:
+	@[ -n "$${KUBECONFIG:-}" ] && command -v kubectl > /dev/null || { echo "make e2e needs kubectl, and KUBECONFIG of a cluster (kind, minikube) in which you may make namespaces; k8s/README.md leads to one" >&2; exit 2; }
+	@kubectl get gatewayclass envoy > /dev/null || { echo "the cluster of KUBECONFIG does not answer, or lacks the platform: kubectl apply --server-side -k k8s/platform/kind (k8s/README.md says what comes before it)" >&2; exit 2; }
 
 lint: $(VENV)/ready-dev ## Format, rules, types and import layers, without running anything
 	@$(BIN)/ruff format --check .

@@ -57,10 +57,18 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The namespace, empty unless it was kept; deleted at the end."""
     kubectl = Kubectl(NAMESPACE)
     if not KEEP:
-        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout", "180s", seconds=200)
+        _delete(kubectl)
     yield Place(kubectl, tmp_path_factory.mktemp("nothing"))
     if not KEEP:
-        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+        _delete(kubectl)
+
+
+def _delete(kubectl: Kubectl) -> None:
+    """Everything that is ours: the namespace, and the priorities, which are in none."""
+    shared = [each for each in overlay("kind/kept", kubectl.namespace) if each["kind"] == "PriorityClass"]
+    for each in shared:
+        kubectl("delete", "priorityclass", each["metadata"]["name"], "--ignore-not-found")
+    kubectl("delete", "namespace", kubectl.namespace, "--ignore-not-found", "--timeout", "180s", seconds=200)
 
 
 @pytest.fixture(scope="session")

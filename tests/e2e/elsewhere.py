@@ -29,6 +29,8 @@ def moved(given: Object, namespace: str) -> Object:
     metadata, kind = each["metadata"], each["kind"]
     if kind == "Namespace":
         metadata["name"] = namespace
+    elif kind == "PriorityClass":
+        metadata["name"] = _priority(metadata["name"], namespace)
     elif kind not in _CLUSTER_WIDE and metadata.get("namespace") == HOME:
         metadata["namespace"] = namespace
     return _renamed(each, namespace)
@@ -40,8 +42,7 @@ def own_proxies(namespace: str) -> Object:
     found["metadata"] = {"name": "e2e", "namespace": namespace}
     kubernetes = found["spec"]["provider"]["kubernetes"]
     kubernetes["envoyDeployment"]["replicas"] = 1
-    kubernetes["envoyDeployment"].pop("strategy", None)
-    kubernetes["envoyDeployment"].pop("pod", None)
+    kubernetes["envoyDeployment"].pop("name", None)
     kubernetes["envoyDeployment"]["container"]["resources"]["requests"]["cpu"] = "50m"
     kubernetes["envoyService"] = {"type": "NodePort"}
     return found
@@ -57,10 +58,12 @@ def with_own_proxies(objects: list[Object], namespace: str) -> list[Object]:
 
 
 def _renamed(value: Object, namespace: str) -> Object:
-    """The tree with the images' tag, and the namespace wherever a selector or a subject names it."""
+    """The tree with the images' tag, our priorities, and the namespace wherever a selector or a subject names it."""
     for key, inner in value.items():
         if key == _OWNER and inner == HOME:
             value[key] = namespace
+        elif key == "priorityClassName":
+            value[key] = _priority(inner, namespace)
         elif key == "image" and IMAGES and str(inner).startswith("vigil/"):
             value[key] = f"{inner.split(':')[0]}:{IMAGES}"
         elif key == "subjects":
@@ -72,3 +75,8 @@ def _renamed(value: Object, namespace: str) -> Object:
                 if isinstance(each, dict):
                     _renamed(each, namespace)
     return value
+
+
+def _priority(name: str, namespace: str) -> str:
+    """A PriorityClass of our own: that of the same name may go when somebody else's Vigil does."""
+    return name.replace(f"{HOME}-", f"{namespace}-", 1)

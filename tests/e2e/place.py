@@ -92,12 +92,17 @@ class Place:
     def settled(self, role: Role, tag: str) -> Copies:
         """The copies, once all that are wanted are ready with the tag and no others are left."""
 
-        def there() -> bool:
-            found = self.look(role)
-            return found.tag == tag and found.settled and found.ready == found.wanted
+        found: list[Copies] = []
 
-        until(there, f"{role} runs {tag}", READY_SECONDS)
-        return self.look(role)
+        def there() -> bool:
+            found[:] = [self.look(role)]
+            return found[0].tag == tag and found[0].settled and found[0].ready == found[0].wanted
+
+        try:
+            until(there, f"{role} runs {tag}", READY_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {found[0]}") from error
+        return found[0]
 
     def rest(self, role: Role) -> None:
         """Returns once a role has no copies."""

@@ -26,9 +26,7 @@ def _accepted(place: Place, objects: list[Object], measured: list[str]) -> None:
     for each in objects:
         if each["kind"] == "Job":
             each["metadata"]["name"] += "-dry"
-    ours = [each for each in objects if each["metadata"].get("namespace", place.namespace) == place.namespace]
-    place.kubectl.apply(ours, "--dry-run=server")
-    for namespace in {each["metadata"].get("namespace") for each in objects if each not in ours}:
-        theirs = [each for each in objects if each["metadata"].get("namespace") == namespace]
-        Kubectl(namespace).apply(theirs, "--dry-run=server")
+    for namespace in {each["metadata"].get("namespace", place.namespace) for each in objects}:
+        those = [each for each in objects if each["metadata"].get("namespace", place.namespace) == namespace]
+        Kubectl(namespace).apply(those, "--dry-run=server")
     measured.append(f"{len(objects)} objects: {', '.join(sorted({each['kind'] for each in objects}))}")

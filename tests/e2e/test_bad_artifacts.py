@@ -16,7 +16,7 @@ _CUT = "risk_scorer:bbbbbbbbbbbb"
     ("tag", "reason"),
     [
         (_ABSENT, "is not in the store"),
-        (_ALTERED, "publish it again"),
+        (_ALTERED, "is risk_scorer:"),
         (_CUT, "publish it again"),
     ],
     ids=["absent", "altered", "cut"],
@@ -29,6 +29,7 @@ def test_a_bad_artifact_is_never_ready_and_says_why(
         vigil.put(archive, version(_ALTERED))  # a good archive, of another version than its name says
     if tag == _CUT:
         vigil.put(archive[: len(archive) // 2], version(_CUT))
+    vigil.rest("canary")
     vigil.fleet.assign("canary", tag)
     vigil.fleet.scale("canary", 1)
     message = until(lambda: _ended(vigil, "canary", tag), "the termination message of a second try", 90)

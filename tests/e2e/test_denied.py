@@ -147,15 +147,25 @@ def test_each_account_may_do_what_it_needs_and_no_more(vigil: Place, measured: l
 
 
 def _may(kubectl: Kubectl, account: str, verb: str, what: str, namespace: str = "") -> bool:
-    who = f"--as=system:serviceaccount:{kubectl.namespace}:{account}"
-    place = ["--namespace", namespace] if namespace else []
-    named, _, sub = what.partition("/exec")
-    words = ["auth", "can-i", verb, named, who, *place] + (["--subresource=exec"] if "/exec" in what else [])
-    try:
-        return kubectl(*words).strip() == "yes"
-    except RefusedError as error:
-        assert "no" in str(error), error
-        return False
+    """What the API server itself would decide."""
+    kind, _, rest = what.partition("/")
+    name, sub = ("", rest) if rest == "exec" else (rest, "")
+    resource, _, group = kind.partition(".")
+    asked = {
+        "namespace": namespace or kubectl.namespace,
+        "verb": verb,
+        "group": "*" if kind == "*" else group,
+        "resource": resource,
+        "subresource": sub,
+        "name": name,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": f"system:serviceaccount:{kubectl.namespace}:{account}", "resourceAttributes": asked},
+    }
+    said = kubectl("create", "--filename", "-", "--output", "json", given=json.dumps(review).encode())
+    return bool(json.loads(said)["status"]["allowed"])
 
 
 _STATEMENTS = [
@@ -173,7 +183,7 @@ _STATEMENTS = [
     ("create table mine (x int)", False),
     ("insert into labels (event_id, label, known_at) values ('e', 1, now())", False),
     ("set role stable", False),
-    ("set session authorization owner", False),
+    ("set session authorization vigil", False),
     ("alter role canary superuser", False),
     ("copy predictions to program 'cat'", False),
 ]
@@ -193,7 +203,7 @@ for statement, _ in {_STATEMENTS!r}:
         except psycopg.errors.InsufficientPrivilege as error:
             print("denied")
         except psycopg.Error as error:
-            print("other:", error)
+            print("other:", str(error).splitlines()[0])
         connection.rollback()
 """
     said = vigil.kubectl.python(vigil.pod("canary"), code, container="scorer").splitlines()

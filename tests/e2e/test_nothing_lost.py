@@ -7,11 +7,17 @@ from tests.e2e.place import READY_SECONDS, Place
 _AWAY_SECONDS = 60.0
 """How long the prediction store is gone."""
 
+_LOST_AT_ZERO = 0.001
+"""Share of the requests that may meet a backend in the moment when it is taken away."""
+
 
 def test_changes_of_weight(vigil: Place, models: dict[str, str], measured: list[str]) -> None:
+    """Between weights above 0, and of the mirror. Nothing at all may fail."""
     vigil.run("canary", models["other"])
     vigil.run("shadow", models["other"])
-    steps = [(95, 5, 100), (75, 25, 50), (50, 50, 0), (0, 100, 0), (100, 0, 0), (50, 50, 100), (100, 0, 0)]
+    vigil.split(95, 5)
+    vigil.until_answered_by(models["first"], models["other"])
+    steps = [(75, 25, 100), (50, 50, 25), (95, 5, 0), (1, 99, 100), (50, 50, 0), (99, 1, 0)]
     with Running(vigil.url, "weight") as load:
         for step in steps:
             vigil.split(*step)
@@ -21,6 +27,25 @@ def test_changes_of_weight(vigil: Place, models: dict[str, str], measured: list[
     tags = {each.model_version for each in came.entries}
     assert tags == {models["first"], models["other"]}
     measured.append(f"{len(steps)} changes of weight and mirror; {came}; every one has its row")
+
+
+def test_weights_that_come_from_zero_and_go_there(vigil: Place, models: dict[str, str], measured: list[str]) -> None:
+    """Envoy Gateway takes a backend of weight 0 away before its proxies have the route that no longer names it.
+
+    For some milliseconds a request of that backend's share may then be answered 500 by the proxy, with an empty body.
+    """
+    vigil.run("canary", models["other"])
+    steps = [(50, 50), (100, 0), (50, 50), (0, 100), (100, 0), (95, 5), (100, 0)]
+    with Running(vigil.url, "zero") as load:
+        for step in steps:
+            vigil.split(*step)
+            until(load.after(4), f"4 s of load at {step}")
+        came = load.measured()
+    assert {(each.status, each.error) for each in came.failed} <= {(500, "500: ")}, came.failed[:3]
+    assert len(came.failed) <= _LOST_AT_ZERO * len(came.entries), str(came)
+    rows = vigil.rows_once_whole("zero", len(came.entries) - len(came.failed), "stable", "canary")
+    assert {row.request_id for row in rows} == came.request_ids
+    measured.append(f"{len(steps)} changes from and to 0; {came}; all that was answered has its row")
 
 
 def test_rolling_updates_copies_and_a_deleted_pod(vigil: Place, models: dict[str, str], measured: list[str]) -> None:
