@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
@@ -128,7 +129,7 @@ def connect(namespace: str | None = None) -> Cluster:
             config.load_kube_config()  # type: ignore[no-untyped-call]
             context = config.list_kube_config_contexts()[1]["context"]  # type: ignore[no-untyped-call]
             found = context.get("namespace", "default")
-        except (config.ConfigException, OSError) as error:
+        except (config.ConfigException, OSError, yaml.YAMLError, TypeError, ValueError) as error:
             raise ClusterError(f"no cluster: {error}. Set KUBECONFIG, or run in a pod") from error
     return Cluster(client.ApiClient(), namespace or found)
 

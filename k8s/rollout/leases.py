@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from k8s.rollout.errors import HeldError, LostError
+from k8s.rollout.errors import HeldError, LostError, NotRunningError
 
 _PATIENCE_SECONDS: Final = 0.5
 """Longer than `holder` keeps the lock when it looks whether somebody has it."""
@@ -35,7 +35,7 @@ class Lease(Protocol):
     """The right to be the only controller. All calls return at once."""
 
     def take(self, who: str, now: datetime) -> None:
-        """From now on it is `who`'s. Raises HeldError, saying whose it is."""
+        """From now on it is `who`'s. Raises HeldError, saying whose it is, and NotRunningError."""
 
     def renew(self, now: datetime) -> None:
         """Keeps it; called before every tick. Raises LostError when it is not ours any more."""
@@ -55,6 +55,13 @@ class FileLease:
         self._file: int | None = None
 
     def take(self, who: str, now: datetime) -> None:
+        try:
+            self._take(who, now)
+        except OSError as error:
+            self.release()
+            raise NotRunningError(f"{self._path} can't be locked: {error.strerror or error}") from error
+
+    def _take(self, who: str, now: datetime) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + _PATIENCE_SECONDS

@@ -21,11 +21,14 @@ _WORDS: Final = {"extra_forbidden": "there is no such field; see `vigil rollout 
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 22:00 as text, which YAML 1.1 takes for the number 1320, and 1e-3 as a number, which it takes for text."""
+    """Reads 22:00 as text, which YAML 1.1 takes for the number 1320, and 1e-3 as a number, which it takes for text.
+
+    No field of a plan is yes or no: read as such, they would count as the numbers 1 and 0.
+    """
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] in {"bool", "null", "merge"}]
+    first: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] in {"null", "merge"}]
     for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
@@ -45,13 +48,15 @@ def parsed(text: str, name: str) -> Plan:
     """The plan that a text holds. Raises FileError: each mistake with its line, `name` in front."""
     try:
         node = yaml.compose(text, _Loader)
-        _refuse_duplicates(node, name)
+        _refuse_duplicates(node, name, set())
         values = yaml.load(text, _Loader)  # noqa: S506 - made of the safe loader
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise FileError(f"{name}:{line}: no YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise FileError(f"{name}: no YAML: {error}") from error
+    except RecursionError:
+        raise FileError(f"{name}: no YAML: it is nested too deeply") from None
     if values is not None and not isinstance(values, dict):
         raise FileError(f"{name}:1: a plan is a mapping of its fields to values; see `vigil rollout plan`")
     try:
@@ -146,18 +151,24 @@ def _problems(error: ValidationError, node: yaml.Node | None, name: str) -> Iter
             yield f"{name}:{_line(node, place)}: {_path(place)}{words}"
 
 
-def _refuse_duplicates(node: yaml.Node | None, name: str) -> None:
-    """Raises FileError for a key that stands twice: YAML's readers would silently take the last."""
+def _refuse_duplicates(node: yaml.Node | None, name: str, done: set[int]) -> None:
+    """Raises FileError for a key that stands twice: YAML's readers would silently take the last.
+
+    `done`: the ids of nodes that were looked at. What aliases name again is not looked at again.
+    """
+    if id(node) in done:
+        return
+    done.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for entry in node.value:
-            _refuse_duplicates(entry, name)
+            _refuse_duplicates(entry, name, done)
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if str(key.value) in seen:
                 raise FileError(f"{name}:{key.start_mark.line + 1}: {key.value} stands there twice; leave one")
             seen.add(str(key.value))
-            _refuse_duplicates(value, name)
+            _refuse_duplicates(value, name, done)
 
 
 def _number(text: str) -> int | float:

@@ -12,6 +12,7 @@ from typing import Any
 from k8s.rollout.errors import NotNowError, RefusedError
 from k8s.rollout.model_rollout import Attempt, ModelRollout, Pause, Request, Spec
 from k8s.rollout.plan import Plan
+from k8s.rollout.verdict_codes import followed
 
 Change = Callable[[Spec], Spec]
 
@@ -63,8 +64,9 @@ def resume() -> Change:
 
 
 def abort(now: ModelRollout, asker: Asker) -> Change:
-    """The rollout that is on its way ends: weight 0, not banned."""
-    return _changed(abort=asker.request(_on_its_way(now, "to abort").candidate))
+    """The rollout that is on its way ends: weight 0, not banned. One that waits to be let in never begins."""
+    tag = _waiting(now) or _on_its_way(now, "to abort").candidate
+    return _changed(abort=asker.request(tag))
 
 
 def promote(now: ModelRollout, asker: Asker, *, forced: bool) -> Change:
@@ -88,8 +90,25 @@ def undo(now: ModelRollout, asker: Asker) -> Change:
         )
     if status.previous is None:
         raise NotNowError("there is nothing to go back to: no model was stable before this one")
+    ban = status.banned.get(status.previous)
+    if ban is not None:
+        raise RefusedError(
+            f"{status.previous}, which was stable before, was rolled back at {_minute(ban.at)} by '{ban.gate}': "
+            f"{ban.reason}. Start another model, or that one with --force --reason"
+        )
     request = asker.request(status.previous, skip_gates=True)
     return _changed(candidate=status.previous, asked=request, promotion=request, forced=request, abort=None)
+
+
+def _waiting(now: ModelRollout) -> str | None:
+    """The candidate that has not begun, and would as soon as it may; None: there is none, or it was aborted already."""
+    spec = now.spec
+    way = followed(now) if now.status.attempt is None else None
+    if way is None:
+        return None
+    aborted = spec.abort is not None and spec.abort.tag == way.tag
+    asked_again = aborted and spec.asked is not None and spec.abort is not None and spec.asked.at > spec.abort.at
+    return way.tag if not aborted or asked_again else None
 
 
 def _on_its_way(now: ModelRollout, purpose: str) -> Attempt:

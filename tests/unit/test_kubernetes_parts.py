@@ -1,14 +1,16 @@
 """What a cluster's objects come to: copies, a route in force, a lease, a first model."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from kubernetes.config import kube_config
 
 from k8s.bootstrap import FirstModel, Gate, assign, make_secrets, wait
 from k8s.local.gateway_manifests import GATEWAY, read
 from k8s.rollout.errors import HeldError, LostError, NotRunningError, RefusedError
 from k8s.rollout.fleets import Copies, FleetError
-from k8s.rollout.kubernetes_api import ClusterError, Kind
+from k8s.rollout.kubernetes_api import ClusterError, Kind, connect
 from k8s.rollout.kubernetes_fleet import TAG, KubernetesFleet, copies
 from k8s.rollout.kubernetes_lease import SECONDS, KubernetesLease
 from k8s.rollout.kubernetes_router import KubernetesRouter
@@ -106,6 +108,19 @@ def test_a_cluster_that_is_away_is_an_error_of_each_part() -> None:
         KubernetesRouter(cluster, TEMPLATE).current()  # type: ignore[arg-type]
     with pytest.raises(NotRunningError, match="no answer"):
         KubernetesLease(cluster).holder()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"clusters: [", b"words", b"clusters: 3\ncurrent-context: x", b"\xff\xfe\x00"]
+)
+def test_a_kubeconfig_that_can_not_be_used_is_no_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(content)
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(file))
+    with pytest.raises(ClusterError, match="no cluster"):
+        connect()
 
 
 def test_a_route_that_no_gateway_accepts_is_not_in_force() -> None:

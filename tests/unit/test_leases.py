@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from k8s.rollout.errors import HeldError, LostError
+from k8s.rollout.errors import HeldError, LostError, NotRunningError
 from k8s.rollout.leases import FileLease, Holder, Lease, MemoryLease
 from tests.waiting import wait_for
 
@@ -96,3 +98,17 @@ def test_a_holder_whose_name_can_not_be_read_holds_it_all_the_same(tmp_path: Pat
     FileLease(path).take("ann", NOW)
     path.write_text("{")
     assert str(FileLease(path).holder()) == "a controller that is just starting"
+
+
+def test_a_lease_that_can_not_be_written_says_which_file_and_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "lease"
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(NotRunningError, match=r"/lease can't be locked: No space left on device"):
+        FileLease(path).take("ann", NOW)
+    monkeypatch.undo()
+    FileLease(path).take("bob", NOW)

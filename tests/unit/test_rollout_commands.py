@@ -17,6 +17,7 @@ from k8s.rollout.model_rollout import (
     Outcome,
     Pause,
     Phase,
+    Request,
     Spec,
     Status,
     Verdict,
@@ -125,6 +126,41 @@ def test_what_does_not_fit_is_refused_with_what_goes_on_instead(
     assert world.store.read().spec == rollout.spec
 
 
+@pytest.mark.parametrize("phase", [Phase.IDLE, Phase.WAITING])
+def test_a_candidate_that_waits_to_be_let_in_can_be_aborted(phase: Phase) -> None:
+    status = Status(stable=STABLE, phase=phase, message=f"{CANDIDATE} may not start: no comparison")
+    world = World(ModelRollout(spec=Spec(candidate=CANDIDATE), status=status))
+    ended = run(world, "abort", "--reason", "second thoughts", "--by", "ann")
+    assert ended.exit_code == 0, ended.output
+    abort = world.store.read().spec.abort
+    assert (abort.tag, abort.by, abort.reason) == (CANDIDATE, "ann", "second thoughts")
+
+
+def test_a_candidate_is_aborted_once_before_it_began() -> None:
+    world = World(ModelRollout(spec=Spec(candidate=CANDIDATE), status=Status(stable=STABLE, phase=Phase.WAITING)))
+    assert run(world, "abort").exit_code == 0
+    assert run(world, "abort").exit_code == 4
+    assert run(world, "start", CANDIDATE).exit_code == 0
+    assert run(world, "abort").exit_code == 0
+
+
+def test_undo_does_not_bring_back_a_banned_model() -> None:
+    ban = Ban(at=BEGINNING, gate="crash", reason="half of its answers failed")
+    world = World(idle(previous=OTHER, banned={OTHER: ban}))
+    refused = run(world, "undo")
+    assert refused.exit_code == 14, refused.output
+    assert "'crash': half of its answers failed" in refused.output
+    assert world.store.read().spec.candidate is None
+
+
+def test_a_candidate_that_had_its_verdict_does_not_wait_to_be_let_in() -> None:
+    over = attempt(Outcome.ROLLED_BACK)
+    asked = Request(tag=CANDIDATE, by="ann", reason="start", at=BEGINNING - timedelta(minutes=1))
+    status = Status(stable=STABLE, phase=Phase.WAITING, last=over)
+    world = World(ModelRollout(spec=Spec(candidate=CANDIDATE, asked=asked), status=status))
+    assert run(world, "abort").exit_code == 4
+
+
 @pytest.mark.parametrize("command", ["abort", "promote", "undo"])
 def test_a_verdict_that_is_being_carried_out_is_not_changed(command: str) -> None:
     status = Status(stable=STABLE, previous=OTHER, attempt=attempt(Outcome.ROLLED_BACK))
@@ -190,6 +226,10 @@ def test_a_reason_that_the_record_can_not_hold_is_a_wrong_call(words: str) -> No
         ("canary: [", "plan.yaml:1: no YAML"),
         ("- 1", "plan.yaml:1: a plan is a mapping"),
         ("beta: \x00", "plan.yaml: no YAML"),
+        ("[" * 3000, "plan.yaml: no YAML: it is nested too deeply"),
+        ("windows: &a [*a]", "plan.yaml:1: "),
+        ("slo_ms: yes", "plan.yaml:1: slo_ms: "),
+        ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]\n" for n in range(1, 12)), "a0: there is no"),
     ],
 )
 def test_a_bad_plan_is_refused_with_its_line_and_nothing_is_started(tmp_path: Path, text: str, words: str) -> None:
