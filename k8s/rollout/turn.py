@@ -77,17 +77,31 @@ class Turn:
 
     def assign(self, role: Role, tag: str | None) -> bool:
         """Rolls a role to a model; False when that is wanted already."""
-        if self.copies[role].tag == tag:
+        found = self.copies[role]
+        if found.tag == tag:
             return False
+        if found.serving:
+            self.confirm()
         self._commands.append(Assign(role, tag))
         return True
 
     def scale(self, role: Role, copies: int) -> bool:
         """Wants so many copies; False when that is wanted already."""
-        if self.copies[role].wanted == copies:
+        wanted = self.copies[role].wanted
+        if wanted == copies:
             return False
+        if copies < wanted:
+            self.confirm()
         self._commands.append(Scale(role, copies))
         return True
+
+    def confirm(self) -> None:
+        """Puts the split into force once more, unless this tick has: fails while the gateway has not taken it.
+
+        What is written may not be in force: a gateway may be away, and a controller may have died while it waited.
+        """
+        if not any(isinstance(command, SetSplit) for command in self._commands):
+            self._commands.append(SetSplit(self.split))
 
     def change(self, **fields: Any) -> None:
         """Changes the status, to be saved."""
@@ -138,6 +152,7 @@ class Turn:
         share = percent / 100
         if (weights[-1][1] if weights else 0.0) == share:
             return
+        self.confirm()
         # Times must rise also when the clock was set back.
         at = max(self.now, weights[-1][0]) if weights else self.now
         self.change_attempt(weights=(*weights, (at, share)))

@@ -63,7 +63,8 @@ def _undo(turn: Turn, watched: Watch, plan: Plan, gate: str, reason: str) -> Non
         suspended=Suspension(since=turn.now, reason=FIRST_COPIES),
     )
     turn.change(attempt=attempt, gates=())
-    turn.note("rollout.started", f"{watched.previous} comes back: {crashed} failed its watch ({reason})", by="watch")
+    begun = {"candidate": attempt.candidate, "stable": crashed, "by": "watch", "plan": plan.model_dump(mode="json")}
+    turn.note("rollout.started", f"{watched.previous} comes back: {crashed} failed its watch ({reason})", **begun)
     turn.change_attempt(promoting_since=turn.now)
     turn.conclude(Verdict(outcome=Outcome.PROMOTED, gate="undo", reason=reason, at=turn.now, by="watch"))
     turn.say(Phase.PROMOTING, f"{watched.previous} comes back: {crashed} failed its watch ({reason}).")

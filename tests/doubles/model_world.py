@@ -25,7 +25,7 @@ from k8s.rollout.memory_evidence import MemoryEvidence
 from k8s.rollout.memory_fleet import MemoryFleet
 from k8s.rollout.model_rollout import Attempt, Event, ModelRollout, Pause, Request, Spec, Status
 from k8s.rollout.plan import CanaryPlan, Plan, ShadowPlan
-from k8s.rollout.routers import Role, RouterError, Split
+from k8s.rollout.routers import NotInForceError, Role, RouterError, Split
 from k8s.rollout.shadow import ShadowState
 from k8s.rollout.stores import ConflictError, StoreError
 from tests.doubles.rollout_monitor import Broken, Monitor
@@ -89,7 +89,9 @@ class World:
         self.fleet.assign("stable", STABLE)
         self.fleet.scale("stable", 2)
         self.fleet.settle()
-        self.split = Split(100, 0)
+        self.split = self.in_force = Split(100, 0)
+        """What is written, and what the gateway does: a gateway that is stuck takes nothing."""
+        self.stuck = False
         self.object = ModelRollout(spec=Spec(plan=self.plan), version="1")
         self.history = MemoryHistory()
         self.evidence = MemoryEvidence(self._canary_block, self._shadow_block, self.history)
@@ -209,6 +211,12 @@ class World:
         """Whether the role with most of the traffic answers."""
         return self.copies("canary" if self.split.canary > 50 else "stable").serving > 0
 
+    def write(self, split: Split) -> None:
+        self.split = split
+        if self.stuck:
+            raise NotInForceError("the gateway does not follow")
+        self.in_force = split
+
     def change_spec(self, **fields: Any) -> None:
         spec = Spec.model_validate({**dict(self.object.spec), **fields})
         self.object = ModelRollout(spec=spec, status=self.status, version=str(int(self.object.version) + 1))
@@ -273,6 +281,7 @@ class World:
             (1, lambda: self.pass_time(86_400)),
             (2, self._weights_by_hand),
             (1, self._tags_by_hand),
+            (5, lambda: setattr(self, "stuck", True)),
             (1, self._lose_object),
         ]
         self.rng.choices([fault for _, fault in faults], [weight for weight, _ in faults])[0]()
@@ -295,7 +304,7 @@ class World:
     def _weights_by_hand(self) -> None:
         self._by_hand()
         canary = self.rng.choice((0, 0, 5, 10, 25, 50))
-        self.split = Split(100 - canary, canary)
+        self.split = self.in_force = Split(100 - canary, canary)
 
     def _tags_by_hand(self) -> None:
         """Of the canary, or of stable while it has a stable's traffic."""
@@ -312,6 +321,7 @@ class World:
         for role in ("stable", "canary", "shadow"):
             self.fleet.trouble(role, "")
         self.evidence.obstacle = None
+        self.stuck = False
         self.mood = self.rng.choice((WELL, HOLD))
 
     def calm(self, ticks: int = 400) -> None:
@@ -358,7 +368,7 @@ class _Router:
     def apply(self, split: Split) -> None:
         def effect() -> None:
             self._world.monitor.on_split(split)
-            self._world.split = split
+            self._world.write(split)
 
         self._world.fuse.around("router", effect)
 

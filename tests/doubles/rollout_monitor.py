@@ -37,6 +37,7 @@ class Watched(Protocol):
     plan: Plan
     object: ModelRollout
     split: Split
+    in_force: Split
 
     @property
     def status(self) -> Status: ...
@@ -62,6 +63,8 @@ class Monitor:
     def on_split(self, split: Split) -> None:
         """Weights are the plan's, go up one step at a time where copies are ready, and down to nothing at once."""
         old, ledger, attempt = self._world.split, self.ledger(), self._world.status.attempt
+        if split == old:  # confirmed, whoever has set it
+            return
         self.demand(split.canary in (0, *self._steps, 100), f"{split} is not of the plan")
         self.demand(split.mirror in (0, 100) and not (split.mirror and split.canary), f"{split} is not of the plan")
         if split.mirror > old.mirror:
@@ -105,7 +108,7 @@ class Monitor:
         """A role with traffic is not rolled; stable changes hands by a promotion only."""
         found = self._world.copies(role)
         if role == "canary" and found.tag != tag and found.serving:
-            self.demand(self._world.split.canary == 0, "the canary is rolled with traffic on it")
+            self.demand(self._world.in_force.canary == 0, "the canary is rolled with traffic on it")
         if role == "stable":
             self._on_stable(found, tag)
 
@@ -127,7 +130,7 @@ class Monitor:
         self.demand(not ledger.harmed, "promoted after evidence of harm")
         canary = self._world.copies("canary")
         if found.tag == attempt.stable:
-            self.demand(self._world.split.canary == 100, "stable is rolled while it has the traffic")
+            self.demand(self._world.in_force.canary == 100, "stable is rolled while it has the traffic")
             self.demand(canary.ready > 0, "stable is rolled, and no canary is ready")
 
     def on_scale(self, role: Role, copies: int) -> None:
@@ -136,10 +139,10 @@ class Monitor:
         found = self._world.copies(role)
         if copies < found.wanted and found.serving:
             self.demand(
-                role != "canary" or self._world.split.canary == 0, "the canary is scaled down with traffic on it"
+                role != "canary" or self._world.in_force.canary == 0, "the canary is scaled down with traffic on it"
             )
             self.demand(
-                role != "shadow" or self._world.split.mirror == 0, "the shadow is scaled down with the mirror on it"
+                role != "shadow" or self._world.in_force.mirror == 0, "the shadow is scaled down with the mirror on it"
             )
 
     def on_status(self, new: Status) -> None:

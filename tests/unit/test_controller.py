@@ -1,4 +1,4 @@
-# ruff: noqa: ARG001, ARG002 - the signatures are those of what is stood in for
+# ruff: noqa: ARG002 - the signatures are those of what is stood in for
 """One tick of the controller: what it reads, does, remembers and tells, whatever is away."""
 
 import json

@@ -102,8 +102,9 @@ def _promotes_at_any_step(turn: Turn, reading: Any) -> None:
     canary_phase._promote(turn)
 
 
-def _to_the_last_step(turn: Turn) -> int:
-    return turn.attempt.plan.canary.steps[-1].weight
+def _to_the_last_step(turn: Turn) -> int | None:
+    steps = turn.attempt.plan.canary.steps
+    return steps[-1].weight if turn.recorded() < steps[-1].weight else None
 
 
 def _scales_down_first(turn: Turn) -> bool:
@@ -146,6 +147,7 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
         (starting, "put_away", _scales_down_first),
         "with traffic on it|mirror on it|does not end",
     ),
+    "what is written counts as in force": ((Turn, "confirm", _ignore), "with traffic on it|mirror on it|while it has"),
     "a shadow phase that failed counts as passed": (
         (shadow_phase, "reason_to_end", _ignore),
         "after evidence of harm|does not end|was wanted",
