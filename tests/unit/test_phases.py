@@ -140,9 +140,6 @@ def test_a_weight_set_by_hand_is_put_right() -> None:
     world = on_its_way().until_weight(25)
     world._by_hand()
     world.mood, world.split = HOLD, Split(60, 40)
-    world.fuse = Fuse()
-    with pytest.raises(AssertionError, match="is not of the plan"):
-        world.monitor.on_split(world.split)
     world.follow()
     assert world.split.canary == 25
     assert "rollout.corrected" in world.kinds()
