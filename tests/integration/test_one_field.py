@@ -35,7 +35,7 @@ NEW = {"v14": -3.5, "wallet": "blue"}
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code with two more fields of the event."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("bentos", "training", "monitoring", "k8s", ".ci"):
+    for name in ("bentos", "training", "monitoring", "k8s", ".ci", "tests/unit/drawings"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("README.md", "MODEL_CARD.md", "pyproject.toml"):
         shutil.copyfile(ROOT / name, folder / name)
