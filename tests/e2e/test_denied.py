@@ -169,11 +169,15 @@ def _may(kubectl: Kubectl, account: str, verb: str, what: str, namespace: str = 
 
 
 _STATEMENTS = [
-    ("insert into predictions (request_id, scored_at, tag, status) values ('denied-1', now(), 't', 200)", True),
+    (
+        "insert into predictions (request_id, event_id, scored_at, tag, status, latency_us) "
+        "values ('d', 'd', now(), 't', 200, 1)",
+        True,
+    ),
     ("select count(*) from predictions", False),
     ("select count(*) from labels", False),
     (
-        "insert into predictions (request_id, scored_at, tag, status, role) values ('d', now(), 't', 200, 'stable')",
+        "insert into predictions (request_id, event_id, scored_at, tag, role) values ('d', 'd', now(), 't', 'stable')",
         False,
     ),
     ("update predictions set status = 500", False),

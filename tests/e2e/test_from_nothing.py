@@ -39,7 +39,7 @@ def _state(place: Place) -> tuple[object, ...]:
     stable = place.kubectl.get("deployment", "scorer-stable")
     route = place.kubectl.get("httproute", "scorer")
     pods = {pod["metadata"]["uid"] for pod in place.kubectl.pods("app.kubernetes.io/name=scorer")}
-    return place.look("stable").tag, stable["metadata"]["generation"], route["metadata"]["generation"], pods
+    return place.look("stable").tag, stable["spec"], route["metadata"]["generation"], pods
 
 
 @pytest.mark.parametrize(
