@@ -1,10 +1,11 @@
 """All that a rollout acts on and asks, in one place: what the controller and every command are given."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from k8s.rollout.changes import Changes, NoChanges
 from k8s.rollout.evidence import EvidenceSource
 from k8s.rollout.fleets import Fleet
 from k8s.rollout.leases import Lease
@@ -37,6 +38,7 @@ class Backend:
     history: "History"
     comparisons: Comparisons
     lease: Lease
+    changes: Changes = field(default_factory=NoChanges)
     place: str = "memory"
     close: Callable[[], None] = _nothing
 

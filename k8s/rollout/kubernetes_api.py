@@ -5,7 +5,8 @@ ClusterError
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -40,11 +41,13 @@ class Kind(StrEnum):
     """Where the API has each kind that we use."""
 
     PODS = "api/v1/namespaces/{}/pods"
+    EVENTS = "api/v1/namespaces/{}/events"
     SECRETS = "api/v1/namespaces/{}/secrets"
     CONFIG_MAPS = "api/v1/namespaces/{}/configmaps"
     DEPLOYMENTS = "apis/apps/v1/namespaces/{}/deployments"
     LEASES = "apis/coordination.k8s.io/v1/namespaces/{}/leases"
     ROUTES = "apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes"
+    ROLLOUTS = "apis/vigil.dev/v1alpha1/namespaces/{}/modelrollouts"
 
 
 @dataclass(frozen=True)
@@ -69,21 +72,42 @@ class Cluster:
         query = [("fieldManager", manager), ("force", "true")]
         return self._call("PATCH", kind, content["metadata"]["name"], query, content, _APPLY)
 
-    def create(self, kind: Kind, content: Object) -> bool:
-        """Whether it was made now; False: one of that name is there, and stays as it is."""
+    def create(self, kind: Kind, content: Object) -> Object | None:
+        """The object as it was made; None: one of that name is there, and stays as it is."""
         try:
-            self._call("POST", kind, body=content)
+            return self._call("POST", kind, body=content)
         except _ConflictError:
-            return False
-        return True
+            return None
 
-    def replace(self, kind: Kind, content: Object) -> bool:
-        """Whether it was replaced; False: somebody has written it since it was read."""
+    def replace(self, kind: Kind, content: Object) -> Object | None:
+        """The object as it was written, without its status; None: somebody has written it since it was read.
+
+        Raises AbsentError.
+        """
         try:
-            self._call("PUT", kind, content["metadata"]["name"], body=content)
+            return self._call("PUT", kind, content["metadata"]["name"], body=content)
         except _ConflictError:
-            return False
-        return True
+            return None
+
+    def replace_status(self, kind: Kind, content: Object) -> Object | None:
+        """The object with the status of `content`; None: somebody has written it since it was read.
+
+        Raises AbsentError.
+        """
+        try:
+            return self._call("PUT", kind, f"{content['metadata']['name']}/status", body=content)
+        except _ConflictError:
+            return None
+
+    @contextmanager
+    def watching(self, kind: Kind, name: str, seconds: int) -> "Iterator[Stream]":
+        """Every state of one object from now on, for so many seconds; the first is what it is now, if it is there."""
+        query = [("watch", "1"), ("fieldSelector", f"metadata.name={name}"), ("timeoutSeconds", str(seconds))]
+        answer = self._answer(_Request("GET", kind, "", query), (SECONDS[0], seconds + SECONDS[1])).response
+        try:
+            yield Stream(answer)
+        finally:
+            answer.close()
 
     def _call(
         self,
@@ -94,22 +118,82 @@ class Cluster:
         body: Object | None = None,
         content_type: str = _JSON,
     ) -> Object:
-        path = f"/{kind.format(self.namespace)}" + (f"/{name}" if name else "")
-        headers = {"Accept": _JSON, "Content-Type": content_type}
+        request = _Request(method, kind, name, query or [], body, content_type)
         try:
-            request = self.api.param_serialize(
-                method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"]
-            )
-            answer = self.api.call_api(*request, _request_timeout=SECONDS)
-            content: bytes = answer.read()  # type: ignore[no-untyped-call]
-        except ApiException as error:
-            raise _told(error.status, error.body or "", f"{method} {path}") from error
+            content: bytes = self._answer(request, SECONDS).read()
         except urllib3.exceptions.HTTPError as error:
-            raise ClusterError(f"the cluster at {self.api.configuration.host} does not answer: {error}") from error
-        if answer.status >= HTTPStatus.BAD_REQUEST:
-            raise _told(answer.status, content.decode(errors="replace"), f"{method} {path}")
-        parsed: Object = json.loads(content)
-        return parsed
+            raise self._away(error) from error
+        return _parsed(content, str(request))
+
+    def _answer(self, request: "_Request", timeout: tuple[float, float]) -> Any:
+        """The answer, not read yet. Raises ClusterError for one that is none."""
+        path = f"/{request.kind.format(self.namespace)}" + (f"/{request.name}" if request.name else "")
+        try:
+            made = self.api.param_serialize(
+                request.method,
+                path,
+                query_params=request.query,
+                header_params={"Accept": _JSON, "Content-Type": request.content_type},
+                body=request.body,
+                auth_settings=["BearerToken"],
+            )
+            answer = self.api.call_api(*made, _request_timeout=timeout)
+            refused = answer.status >= HTTPStatus.BAD_REQUEST
+            content = answer.response.data.decode(errors="replace") if refused else ""
+        except ApiException as error:
+            raise _told(error.status, error.body or "", str(request)) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise self._away(error) from error
+        if refused:
+            raise _told(answer.status, content, str(request))
+        return answer
+
+    def _away(self, error: Exception) -> ClusterError:
+        return ClusterError(f"the cluster at {self.api.configuration.host} does not answer: {error}")
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of the API server."""
+
+    method: str
+    kind: Kind
+    name: str
+    query: list[tuple[str, str]]
+    body: Object | None = None
+    content_type: str = _JSON
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.kind.rpartition('/')[2]} {self.name}".rstrip()
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The states of one object, as the API server tells them."""
+
+    answer: urllib3.HTTPResponse
+
+    def __iter__(self) -> Iterator[Object | None]:
+        """Each state; None: it was deleted. Ends when the server ends it, or `end` was called. Raises ClusterError."""
+        rest = b""
+        try:
+            for chunk in self.answer.stream():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield _state(_parsed(line, "watch"))
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise ClusterError(f"the watch ended: {error}") from error
+
+    def end(self) -> None:
+        """Makes whoever reads it stop; called by another thread."""
+        self.answer.shutdown()
+
+
+def _state(event: Object) -> Object | None:
+    if event["type"] == "ERROR":
+        raise ClusterError(f"the watch ended: {event['object'].get('message', event['object'])}")
+    state: Object = event["object"]
+    return None if event["type"] == "DELETED" else state
 
 
 class _ConflictError(ClusterError):
@@ -144,7 +228,13 @@ def _told(status: int | None, body: str, what: str) -> ClusterError:
         message = json.loads(body)["message"]
     except (ValueError, KeyError, TypeError):
         message = body[:500] or "no reason given"
-    kind = {HTTPStatus.NOT_FOUND: AbsentError, HTTPStatus.CONFLICT: _ConflictError}.get(
-        HTTPStatus(status or 500), ClusterError
-    )
-    return kind(f"{what}: {message} ({status})")
+    kinds: dict[int | None, type[ClusterError]] = {404: AbsentError, 409: _ConflictError}
+    return kinds.get(status, ClusterError)(f"{what}: {message} ({status})")
+
+
+def _parsed(content: bytes, what: str) -> Object:
+    try:
+        parsed: Object = json.loads(content)
+    except ValueError as error:
+        raise ClusterError(f"{what}: the answer is no JSON, but {content[:100]!r}: is it the API server?") from error
+    return parsed

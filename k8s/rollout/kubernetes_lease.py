@@ -77,8 +77,8 @@ class KubernetesLease:
                     "metadata": {"name": NAME},
                     "spec": spec,
                 }
-                return self._cluster.create(Kind.LEASES, made)
-            return self._cluster.replace(Kind.LEASES, {**found, "spec": spec})
+                return self._cluster.create(Kind.LEASES, made) is not None
+            return self._cluster.replace(Kind.LEASES, {**found, "spec": spec}) is not None
         except ClusterError as error:
             raise NotRunningError(str(error)) from error
 

@@ -23,6 +23,9 @@ class MemoryCluster:
     _made: dict[tuple[Kind, str], Object] = field(default_factory=dict)
     _applied: dict[tuple[Kind, str], dict[str, Object]] = field(default_factory=dict)
     _versions: dict[tuple[Kind, str], int] = field(default_factory=dict)
+    _generations: dict[tuple[Kind, str], int] = field(default_factory=dict)
+    """Of objects whose status is written by itself, which is no change of what is wanted."""
+    _count: int = 0
 
     def get(self, kind: Kind, name: str) -> Object:
         self._reach()
@@ -33,7 +36,8 @@ class MemoryCluster:
         for content in self._applied.get(key, {}).values():
             found = _merged(found, content)
         version = self._versions[key]
-        found["metadata"] |= {"resourceVersion": str(version), "generation": version}
+        generation = self._generations.get(key, version)
+        found["metadata"] |= {"resourceVersion": str(version), "generation": generation}
         if kind is Kind.ROUTES and self.accepts:
             condition = {"type": "Accepted", "status": "True", "observedGeneration": version}
             found["status"] = {"parents": [{"conditions": [condition]}]}
@@ -51,25 +55,48 @@ class MemoryCluster:
         self._versions[key] = self._versions.get(key, 0) + 1
         return self.get(*key)
 
-    def create(self, kind: Kind, content: Object) -> bool:
+    def create(self, kind: Kind, content: Object) -> Object | None:
         self._reach()
         key = (kind, content["metadata"]["name"])
         if key in self._versions:
-            return False
-        self._made[key], self._versions[key] = copy.deepcopy(content), 1
-        return True
+            return None
+        self._count += 1
+        self._made[key], self._versions[key] = copy.deepcopy(content), self._count
+        self._made[key]["metadata"]["uid"] = f"uid-{self._count}"
+        if kind is Kind.ROLLOUTS:
+            self._made[key].pop("status", None)
+            self._generations[key] = 1
+        return self.get(*key)
 
-    def replace(self, kind: Kind, content: Object) -> bool:
-        self._reach()
+    def replace(self, kind: Kind, content: Object) -> Object | None:
         key = (kind, content["metadata"]["name"])
-        if content["metadata"]["resourceVersion"] != str(self._versions[key]):
-            return False
-        self._made[key] = copy.deepcopy(content)
+        if self._stale(key, content):
+            return None
+        made = copy.deepcopy(content)
+        if kind is Kind.ROLLOUTS:
+            before = self._made[key]
+            made.pop("status", None)
+            made |= {"status": before["status"]} if "status" in before else {}
+            self._generations[key] += made["spec"] != before["spec"]
+        self._made[key] = made
         self._versions[key] += 1
-        return True
+        return self.get(*key)
+
+    def replace_status(self, kind: Kind, content: Object) -> Object | None:
+        key = (kind, content["metadata"]["name"])
+        if self._stale(key, content):
+            return None
+        self._made[key] = {**self._made[key], "status": copy.deepcopy(content["status"])}
+        self._versions[key] += 1
+        return self.get(*key)
+
+    def _stale(self, key: tuple[Kind, str], content: Object) -> bool:
+        """Whether somebody has written it since. Raises AbsentError."""
+        found, given = self.get(*key)["metadata"], content["metadata"]
+        return found["resourceVersion"] != given["resourceVersion"] or found.get("uid") != given.get("uid")
 
     def delete(self, kind: Kind, name: str) -> None:
-        for kept in (self._made, self._applied, self._versions):
+        for kept in (self._made, self._applied, self._versions, self._generations):
             kept.pop((kind, name), None)  # type: ignore[attr-defined]
 
     def _reach(self) -> None:
