@@ -1,12 +1,16 @@
 """Settings of the controller process, read from environment variables that begin with ROLLOUT_."""
 
 import os
+import re
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ADDRESS: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?:[1-9][0-9]{0,4}")
+_LAST_PORT: Final = 65535
 
 
 def _identity() -> str:
@@ -24,11 +28,26 @@ class Settings(BaseSettings):
     namespace: str = Field(
         "vigil", min_length=1, max_length=63, description="Namespace of the cluster that KUBECONFIG, or the pod, names."
     )
+    database_dsn: SecretStr | None = Field(
+        None,
+        description="In a cluster: connection string of the prediction store, as in "
+        "postgresql://rollout:password@host/database. Unset: no evidence, no history; commands that need neither work.",
+    )
+    gateway_stats: str | None = Field(
+        None,
+        description="In a cluster: name:port of the gateway's counters. The name's DNS entry lists every proxy (a "
+        "headless Service), as in vigil-proxies.envoy-gateway-system.svc:19001. Unset: no evidence.",
+    )
     identity: str = Field(
         default_factory=_identity,
         min_length=1,
         max_length=200,
         description="The lease's holder is shown by this name. Unset: host and process.",
+    )
+    standby: bool = Field(
+        False,
+        description="Wait while another controller holds the lease, and take over when it is given back or runs out. "
+        "False: end with 6.",
     )
     tick_seconds: float | None = Field(
         None,
@@ -67,6 +86,26 @@ class Settings(BaseSettings):
         if url is not None:
             HttpUrl(url.get_secret_value())
         return url
+
+    @field_validator("database_dsn")
+    @classmethod
+    def _parses(cls, dsn: SecretStr | None) -> SecretStr | None:
+        if dsn is not None:
+            from psycopg import ProgrammingError  # noqa: PLC0415 - commands that need no database start without it
+            from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
+
+            try:
+                conninfo_to_dict(dsn.get_secret_value())
+            except ProgrammingError:
+                raise ValueError("is no connection string, as in postgresql://user:password@host/database") from None
+        return dsn
+
+    @field_validator("gateway_stats")
+    @classmethod
+    def _has_a_port(cls, address: str | None) -> str | None:
+        if address is not None and not (_ADDRESS.fullmatch(address) and int(address.rpartition(":")[2]) <= _LAST_PORT):
+            raise ValueError("is no name:port, as in vigil-proxies.envoy-gateway-system.svc:19001")
+        return address
 
     def tick_of(self, block_seconds: float) -> float:
         """Seconds from one tick to the next under a plan with such blocks."""
