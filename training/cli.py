@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 from bentos import artifacts
+from monitoring.evaluation import Evaluation, Gate
 
 from . import (
     column_map,
@@ -29,7 +30,6 @@ from .booster import TreeOptions
 from .compare_command import compare_command
 from .costs import CostOptions
 from .errors import ArtifactError, DataError, GatesError, TrainingError
-from .evaluation import Evaluation, Gate
 from .first_model import first_command
 from .monotone import parse as directions
 from .synthesize_command import synthesize_command

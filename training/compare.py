@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from bentos import offline
 from bentos.offline import Answers
+from monitoring import figures
+from monitoring.evaluation import Comparison, Gate, Metrics, Slice
+from monitoring.resampling import Resamples
 
-from . import evaluate, event_rows, figures, gates, live_prediction, splits
+from . import evaluate, event_rows, gates, live_prediction, splits
 from .comparison import ModelComparison, Prediction, Rows, Verdict
 from .contenders import Loaded, own_gates
 from .datasets import Dataset
 from .errors import ArtifactError, DataError, NotEnoughDataError
 from .evaluate import Candidate
-from .evaluation import Comparison, Gate, Metrics, Slice
 from .gates import Mode
 from .live_prediction import Inputs
-from .resampling import Resamples
 
 RESAMPLES: Final = 1000
 """A gate at a share of .05 needs more resamples than an interval: at 1000 its standard error is .007."""

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .evaluation import Comparison, Gate, Metrics
+from monitoring.evaluation import Comparison, Gate, Metrics
 
 Verdict = Literal["accepted", "needs approval", "not good enough", "not enough data"]
 

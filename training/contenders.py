@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from bentos.offline import Program
 from bentos.risk_scorer import identity, model_files
 from bentos.risk_scorer.policy import Policy
+from monitoring.evaluation import Gate
 
 from .comparison import Contender
 from .errors import ArtifactError
-from .evaluation import Gate
 
 
 @dataclass(frozen=True)

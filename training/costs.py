@@ -1,17 +1,15 @@
-"""What decisions cost: the prices, the loss of each row, and the cost of what a policy decides.
+"""The prices of what a policy decides, and the amount that each row puts at stake; `monitoring.decision_costs` adds up.
 
-A missed positive costs a fixed part and a part of its amount: the money is gone, and somebody works on the claim. The
-loss of an event whose amount is not known is taken at the mean of the known amounts beside it.
+The loss of an event whose amount is not known is taken at the mean of the known amounts beside it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.risk_scorer.policy import Costs, Decision, Policy
+from bentos.risk_scorer.policy import Costs
 
 from .datasets import Dataset
 
@@ -21,7 +19,6 @@ FALSE_BLOCK_SHARE: Final = 0.5
 50 % (the customer's lost business, which a bank knows better)."""
 
 _Floats = NDArray[np.float64]
-_Labels = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -65,26 +62,3 @@ def amounts(dataset: Dataset) -> _Floats:
     values: _Floats = dataset.frame["amount"].to_numpy(dtype=np.float64)
     known = values[~np.isnan(values)]
     return np.where(np.isnan(values), known.mean() if len(known) else 0.0, values)
-
-
-def losses(amounts: _Floats, costs: Costs) -> _Floats:
-    """What each row would cost as a missed positive."""
-    return costs.missed + costs.missed_per_amount * amounts
-
-
-def decide_all(scores: _Floats, policy: Policy) -> Mapping[Decision, NDArray[np.bool_]]:
-    """For each decision, the rows that get it: `Policy.decide` for an array."""
-    blocked = scores >= policy.block_from
-    reviewed = (scores >= policy.review_from) & ~blocked
-    return {Decision.APPROVE: ~(blocked | reviewed), Decision.REVIEW: reviewed, Decision.BLOCK: blocked}
-
-
-def row_costs(labels: _Labels, scores: _Floats, amounts: _Floats, policy: Policy) -> _Floats:
-    """What each row's decision costs: a positive approved its loss, any row reviewed, a negative blocked."""
-    decided, price = decide_all(scores, policy), policy.costs
-    total: _Floats = (
-        losses(amounts, price) * (decided[Decision.APPROVE] & (labels == 1))
-        + price.review * decided[Decision.REVIEW]
-        + price.false_block * (decided[Decision.BLOCK] & (labels == 0))
-    )
-    return total

@@ -1,17 +1,20 @@
 """Scores and labels to an evaluation. Pure: the random generator is passed in."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bentos.risk_scorer.events import FEATURES
 from bentos.risk_scorer.policy import Policy
+from monitoring import decision_costs, figures, slices
+from monitoring.evaluation import Comparison, DataPart, Evaluation, Metrics, Slice, Split, Training
+from monitoring.figures import Floats, Resampled, Scored, rounded
+from monitoring.resampling import Resamples
 
-from . import costs, figures, floors, gates, slices
+from . import costs, floors, gates
 from .datasets import Dataset
-from .evaluation import Comparison, DataPart, Evaluation, Metrics, Slice, Split, Training
-from .figures import Floats, Resampled, Scored, rounded
-from .resampling import Resamples
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,15 @@ def measure_slices(
 ) -> tuple[Slice, ...]:
     """Every slice of every dimension that has rows."""
     return tuple(
-        part for dimension in slices.dimensions(dataset, known) for part in slices.measure(dimension, rows, resamples)
+        part
+        for dimension in slices.dimensions(columns(dataset), known)
+        for part in slices.measure(dimension, rows, resamples)
     )
+
+
+def columns(dataset: Dataset) -> dict[str, NDArray[Any]]:
+    """Every feature of a data set by its name."""
+    return {field.name: dataset.frame[field.name].to_numpy() for field in FEATURES}
 
 
 def compared(one: tuple[Metrics, Resampled], other: tuple[Metrics, Resampled]) -> Comparison:
@@ -102,7 +112,7 @@ def compared(one: tuple[Metrics, Resampled], other: tuple[Metrics, Resampled]) -
 
 def approve_all_costs(rows: Scored) -> Floats:
     """What each row would cost if everything were approved."""
-    losses: Floats = costs.losses(rows.amounts, rows.policy.costs) * rows.labels
+    losses: Floats = decision_costs.losses(rows.amounts, rows.policy.costs) * rows.labels
     return losses
 
 

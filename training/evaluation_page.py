@@ -7,9 +7,9 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from monitoring import shell
+from monitoring.evaluation import Evaluation
 
 from . import evaluation_report as say
-from .evaluation import Evaluation
 from .evaluation_plots import figures
 
 _PROSE: Final = {"meaning", "numbers"}

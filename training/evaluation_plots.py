@@ -7,7 +7,8 @@ the baseline a dashed one, so that they differ without colour too. Bands and bar
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .evaluation import CostPoint, CurvePoint, Evaluation, Interval, Metrics, Slice
+from monitoring.evaluation import CostPoint, CurvePoint, Evaluation, Interval, Metrics, Slice
+
 from .evaluation_report import candidates
 
 Figure = dict[str, Any]

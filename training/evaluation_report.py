@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from bentos.risk_scorer.policy import Decision
+from monitoring.evaluation import DataPart, Evaluation, Metrics, Slice, Split, Training
 
-from .evaluation import DataPart, Evaluation, Metrics, Slice, Split, Training
 from .floors import FALSE_POSITIVE_SLACK, RECALL_SLACK
 from .markdown import area, money, share, table
 

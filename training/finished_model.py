@@ -6,12 +6,12 @@ import numpy as np
 
 from bentos.risk_scorer import identity, scorer
 from bentos.risk_scorer.errors import ScorerError
+from monitoring.evaluation import Evaluation
 
 from . import evaluate, model_folder, splits
 from .datasets import Dataset
 from .errors import ArtifactError
 from .evaluate import Candidate
-from .evaluation import Evaluation
 
 
 def assess(model_dir: Path, dataset: Dataset, rng: np.random.Generator) -> Evaluation:

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bentos import artifacts
 from bentos.artifact_stores import ArtifactStore, open_store
+from monitoring.evaluation import Gate
 
 from . import column_map, datasets, model_folder, package, synthesize
 from .booster import TreeOptions
 from .errors import ArtifactError, GatesError
-from .evaluation import Gate
 from .train import TrainOptions, train
 
 KEY: Final = "first.json"

@@ -7,7 +7,7 @@ person can say which difference is unjust. What a slice says needs enough rows o
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from .evaluation import Floor, Metrics, Slice
+from monitoring.evaluation import Floor, Metrics, Slice
 
 RECALL_SLACK: Final = 0.10
 """A slice's recall may be this much below the whole's: one more positive in ten missed is what people notice."""

@@ -7,7 +7,7 @@ the same rows. A gate that lacks what it needs is 'not evaluated', which is neit
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from .evaluation import Comparison, Evaluation, Gate, Metrics, Slice
+from monitoring.evaluation import Comparison, Evaluation, Gate, Metrics, Slice
 
 FEWEST_POSITIVES: Final = 200
 """Below this, the interval of a PR-AUC is too wide to tell a good model from a lucky one."""

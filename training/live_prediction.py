@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.offline import Answers
+from monitoring.evaluation import Gate
 
 from .comparison import Change, Estimate, Prediction
-from .evaluation import Gate
 
 FEWEST_ENTITIES: Final = 500
 """The shadow gate needs as many before it passes; below, a prediction would be a guess."""

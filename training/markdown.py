@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from .evaluation import Interval
+from monitoring.evaluation import Interval
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,7 +1,8 @@
 """The tables of a model card, made of an evaluation: metrics, gates, slices and fairness, data and policy."""
 
+from monitoring.evaluation import Evaluation
+
 from . import evaluation_report as say
-from .evaluation import Evaluation
 
 
 def tables(evaluation: Evaluation) -> str:

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 from bentos.risk_scorer import identity, model_files
 from bentos.risk_scorer.features import COLUMNS
 from bentos.risk_scorer.model_files import ModelFile
+from monitoring.evaluation import Evaluation
 
 from .errors import ArtifactError
-from .evaluation import Evaluation
 from .train import TrainedModel
 
 

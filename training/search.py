@@ -10,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from monitoring.evaluation import Tried
+
 from . import booster
 from .booster import Rows, TreeOptions
-from .evaluation import Tried
 
 _LEAVES: Final = (7, 15, 31, 63, 127)
 _RATES: Final = (0.02, 0.03, 0.05, 0.08, 0.12)

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.risk_scorer.policy import Costs, Policy
-
-from . import costs as prices
-from .evaluation import ThresholdChoice
+from monitoring import decision_costs as prices
+from monitoring.evaluation import ThresholdChoice
 
 _Floats = NDArray[np.float64]
 

@@ -12,13 +12,13 @@ from bentos.risk_scorer.calibration import Calibration
 from bentos.risk_scorer.model_files import SelfTest, TrainingData
 from bentos.risk_scorer.policy import Costs, Policy
 from bentos.risk_scorer.reference import Reference
+from monitoring.evaluation import Evaluation, Split, ThresholdChoice, Training, Tried
 
 from . import baseline, booster, calibrate, costs, evaluate, reference_days, search, splits, thresholds
 from .booster import TreeOptions
 from .costs import CostOptions
 from .datasets import Dataset, require_enough
 from .evaluate import Background, Candidate
-from .evaluation import Evaluation, Split, ThresholdChoice, Training, Tried
 from .thresholds import Kept
 
 _SELF_TEST_ROWS: Final = 16

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bentos import artifacts
 from k8s.local.state import State
+from monitoring.evaluation import Evaluation
 from training import model_folder, package
 from training.datasets import Dataset
-from training.evaluation import Evaluation
 from training.train import TrainOptions, train
 
 

@@ -14,9 +14,9 @@ from k8s.local.ledger import Entry
 from k8s.rollout.errors import RefusedError
 from k8s.rollout.routers import Role
 from monitoring import store
+from monitoring.evaluation import Evaluation
 from monitoring.migrations import Connection
 from monitoring.report import Check, quality
-from training.evaluation import Evaluation
 
 ENTITIES: Final = 25_000
 """A split and a shadow are decided by entities: with fewer, a demo of seconds would show little."""

@@ -3,8 +3,8 @@ from click.testing import CliRunner
 
 from bentos import artifacts
 from bentos.risk_scorer import model_files
+from monitoring.evaluation import Evaluation
 from training import cli
-from training.evaluation import Evaluation
 
 ODD_NAMES = ["Jörg Müller", "Anna Lena", "O'Neill", "名前", "e-1"]
 

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from bentos import offline
 from bentos.offline import Answers, Program
 from bentos.risk_scorer import batch, identity, model_files, scorer
+from monitoring.evaluation import Gate
 from training import cli, compare, contenders, datasets, event_rows, live_prediction, model_folder, package, synthesize
 from training.booster import TreeOptions
 from training.compare import Live, Request
 from training.comparison import ModelComparison
 from training.errors import ArtifactError, DataError, NotEnoughDataError
-from training.evaluation import Gate
 from training.live_prediction import Inputs
 from training.train import TrainOptions, train
 

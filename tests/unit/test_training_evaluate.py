@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from bentos.risk_scorer.policy import Costs, Policy
-from training import costs, datasets, evaluate, evaluation_report, figures, synthesize
+from monitoring import decision_costs, figures
+from monitoring.evaluation import Evaluation
+from monitoring.figures import Scored
+from monitoring.ranking import Ranking
+from monitoring.resampling import Resamples
+from training import costs, datasets, evaluate, evaluation_report, synthesize
 from training.evaluate import Candidate
-from training.evaluation import Evaluation
-from training.figures import Scored
-from training.ranking import Ranking
-from training.resampling import Resamples
 
 LABELS = np.array([0, 0, 1, 0, 1, 1, 0, 1], dtype=np.int8)
 SCORES = np.array([0.1, 0.2, 0.25, 0.4, 0.6, 0.7, 0.8, 0.95])
@@ -57,7 +58,7 @@ def test_figures_by_hand():
 def test_a_missed_positive_costs_its_amount():
     policy = Policy(costs=Costs(missed=10, missed_per_amount=2, review=5, false_block=9), review_from=0.3, block_from=1)
     labels, scores = np.array([1, 1, 0], dtype=np.int8), np.array([0.1, 0.5, 0.1])
-    assert costs.row_costs(labels, scores, np.array([40.0, 40.0, 40.0]), policy).tolist() == [90, 5, 0]
+    assert decision_costs.row_costs(labels, scores, np.array([40.0, 40.0, 40.0]), policy).tolist() == [90, 5, 0]
 
 
 def test_an_unknown_amount_counts_as_the_mean_of_the_known_ones(dataset):
@@ -112,7 +113,7 @@ def test_the_cost_curve_is_what_other_thresholds_would_have_cost(dataset):
     metrics, _ = figures.measure(Scored(dataset.labels, scores, amounts, POLICY), alone(dataset.labels))
     for point in metrics.cost_curve:
         policy = POLICY.model_copy(update={"review_from": point.review_from})
-        expected = 1000 * costs.row_costs(dataset.labels, scores, amounts, policy).mean()
+        expected = 1000 * decision_costs.row_costs(dataset.labels, scores, amounts, policy).mean()
         assert point.cost_per_1000 == pytest.approx(expected, rel=1e-3)
         assert point.low <= point.cost_per_1000 <= point.high
     assert POLICY.review_from in [point.review_from for point in metrics.cost_curve]
@@ -123,7 +124,7 @@ def test_the_cost_curve_is_what_other_thresholds_would_have_cost(dataset):
 def test_decisions_of_an_array_are_those_of_the_policy(score, missed, review, false_block):
     policy = Policy.from_costs(Costs(missed=missed, review=review, false_block=false_block))
     scores = np.array([score, policy.review_from, policy.block_from])
-    decided = costs.decide_all(scores, policy)
+    decided = decision_costs.decide_all(scores, policy)
     for row, each in enumerate(scores.tolist()):
         assert [decision for decision in decided if decided[decision][row]] == [policy.decide(each)]
 
@@ -178,7 +179,7 @@ def test_many_groups_thrown_together_keep_the_spread(monkeypatch):
     values = np.repeat(rng.lognormal(0, 1, 10_000), 2)  # an entity's rows are alike
     spreads = []
     for most in (20_000, 1_000):
-        monkeypatch.setattr("training.resampling._MOST_UNITS", most)
+        monkeypatch.setattr("monitoring.resampling._MOST_UNITS", most)
         spreads.append(Resamples(groups, np.random.default_rng(1), count=2_000).total(values).std() / len(values))
     assert spreads[0] == pytest.approx(np.std(values[::2]) / np.sqrt(10_000), rel=0.08)
     assert spreads[1] == pytest.approx(spreads[0], rel=0.08)

@@ -3,8 +3,8 @@
 import pytest
 
 from bentos.risk_scorer.policy import Costs, Policy
+from monitoring.evaluation import AtCapacity, Comparison, DataPart, Evaluation, Interval, Metrics, Slice
 from training import floors, gates
-from training.evaluation import AtCapacity, Comparison, DataPart, Evaluation, Interval, Metrics, Slice
 
 
 def at(value, low=None, high=None):

@@ -7,7 +7,8 @@ import pytest
 
 from bentos.risk_scorer.events import FEATURES
 from bentos.risk_scorer.features import COLUMNS
-from training import booster, datasets, monotone, search, slices, synthesize
+from monitoring import slices
+from training import booster, datasets, evaluate, monotone, search, synthesize
 from training.booster import Rows, TreeOptions
 from training.errors import DataError
 
@@ -85,7 +86,7 @@ def test_candidates_are_never_tried_twice():
 
 def test_every_field_of_the_event_has_slices_and_every_row_is_in_one(dataset):
     known = np.arange(len(dataset)) % 2 == 0
-    found = {each.field: each for each in slices.dimensions(dataset, known)}
+    found = {each.field: each for each in slices.dimensions(evaluate.columns(dataset), known)}
     assert set(found) == {field.name for field in FEATURES} | {"missing values", "entity"}
     for each in found.values():
         assert each.place.min() >= 0
@@ -94,7 +95,7 @@ def test_every_field_of_the_event_has_slices_and_every_row_is_in_one(dataset):
 
 
 def test_bands_are_what_their_names_say(dataset):
-    found = {each.field: each for each in slices.dimensions(dataset)}
+    found = {each.field: each for each in slices.dimensions(evaluate.columns(dataset))}
     assert found["hour"].bands == ("0-5", "6-11", "12-17", "18-23")
     assert found["device_risk"].bands == ("0", "1", "2")
     for number, band in enumerate(found["hour"].bands):
@@ -112,5 +113,5 @@ def test_bands_are_what_their_names_say(dataset):
 
 def test_a_field_that_is_missing_everywhere_has_one_slice(dataset):
     bare = datasets.from_frame(dataset.frame.assign(account_age_days=np.nan))
-    found = {each.field: each for each in slices.dimensions(bare)}["account_age_days"]
+    found = {each.field: each for each in slices.dimensions(evaluate.columns(bare))}["account_age_days"]
     assert [found.bands[place] for place in np.unique(found.place)] == ["missing"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bentos.risk_scorer.policy import Costs, Policy
+from monitoring.evaluation import Floor
 from training import datasets, evaluate, evaluation_page, evaluation_report, synthesize
 from training.evaluate import Candidate
-from training.evaluation import Floor
 
 POLICY = Policy.from_costs(Costs(missed=100, review=46, false_block=150))
 

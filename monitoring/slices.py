@@ -5,7 +5,7 @@ ones (hours: 0-5, 6-11, ...), any other number bands between its quantiles. Miss
 Beside the fields stand `entity` (seen in the training or not) and `missing values` (some or none).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -17,7 +17,6 @@ from bentos.risk_scorer import features
 from bentos.risk_scorer.events import FEATURES, FeatureField
 
 from . import figures
-from .datasets import Dataset
 from .evaluation import Interval, Slice
 from .figures import Floats, Scored
 from .resampling import Resamples
@@ -41,11 +40,14 @@ class Dimension:
     place: NDArray[np.int64]
 
 
-def dimensions(dataset: Dataset, known: NDArray[np.bool_] | None = None) -> Iterator[Dimension]:
-    """Every way to cut a data set. `known` tells the rows whose entity was in the training; None: nobody knows."""
-    incomplete = np.zeros(len(dataset), dtype=bool)
+def dimensions(columns: Mapping[str, NDArray[Any]], known: NDArray[np.bool_] | None = None) -> Iterator[Dimension]:
+    """Every way to cut rows, whose features are columns of equal length.
+
+    `known` tells the rows whose entity was in the training; None: nobody knows.
+    """
+    incomplete = np.zeros(len(columns[FEATURES[0].name]), dtype=bool)
     for field in FEATURES:
-        values = dataset.frame[field.name].to_numpy()
+        values = columns[field.name]
         absent = features.missing(values)
         incomplete |= absent
         yield _with_missing(field.name, _banded(field, values, absent), absent)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bentos.risk_scorer.policy import Decision, Policy
 
-from . import costs
+from . import decision_costs as costs
 from .evaluation import (
     AtCapacity,
     CalibrationBin,

@@ -5,11 +5,13 @@ distinct scores of positives. Nothing is lost by that: the figures are scikit-le
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .resampling import Resamples
+if TYPE_CHECKING:  # it needs scipy, which a rollout's image has not
+    from .resampling import Resamples
 
 _Floats = NDArray[np.float64]
 
@@ -80,7 +82,7 @@ class Ranking:
             all_rows=np.asarray(float(len(self._labels))),
         )
 
-    def resampled(self, resamples: Resamples) -> Counts:
+    def resampled(self, resamples: "Resamples") -> Counts:
         """The counts under each resample, whose groups are those of all rows."""
         cells = np.where(self._labels == 1, self.slots, -1)
         positives = np.cumsum(resamples.sums(cells, self._size), axis=-1)
