@@ -1,13 +1,22 @@
-"""Training data and its scores to the reference that drift will compare live days with."""
+"""Training data and its scores to the reference that drift will compare live days with.
+
+A model scores what it has learned from unlike what it has not: further apart, and surer. So scores and decisions are
+counted only on rows that it did not learn from, or live days would be compared with days that no live day can be like.
+A day on which the model learned from some of the rows has no scores: its counts of them are 0.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bentos.risk_scorer.events import FEATURES
+from bentos.risk_scorer.policy import Decision, Policy
 from bentos.risk_scorer.reference import (
+    DECISION,
+    SCORE,
     Reference,
     ReferenceField,
     category_counts,
@@ -19,18 +28,28 @@ from bentos.risk_scorer.reference import (
 from .datasets import Dataset
 
 MOST_DAYS: Final = 28
-SCORE: Final = "score"
 _EDGE: Final = np.timedelta64(1, "h")
 """The first and the last day are whole when the data begins, or ends, within this of midnight."""
 
 _Values = NDArray[Any]
 
 
-def build(dataset: Dataset, scores: NDArray[np.float64]) -> Reference:
-    """The reference of a data set and its scores: its newest whole UTC days, at most 28, that have events.
+@dataclass(frozen=True)
+class Answers:
+    """What a model made of a data set's rows: scores of shape (n,), and which rows it did not learn from.
 
-    Without times, or without one whole day, everything is one pooled day and `days` is empty. Scores of rows that are
-    not `needed` may be NaN.
+    Scores of rows that it learned from are not read, and may be NaN.
+    """
+
+    scores: NDArray[np.float64]
+    held_out: NDArray[np.bool_]
+    policy: Policy
+
+
+def build(dataset: Dataset, answers: Answers) -> Reference:
+    """The reference of a data set and what the model answers: the newest whole UTC days, at most 28, that have events.
+
+    Without times, or without one whole day, everything is one pooled day and `days` is empty.
     """
     days, rows_a_day = _days(dataset)
     chosen = np.concatenate(rows_a_day)
@@ -43,16 +62,29 @@ def build(dataset: Dataset, scores: NDArray[np.float64]) -> Reference:
                 if is_number(field)
                 else _category(values, field.categories, rows_a_day)
             )
-    fields[SCORE] = _number(scores, chosen, rows_a_day)
-    return Reference(days=tuple(days), fields=fields)
+    return Reference(days=tuple(days), fields=fields | _answered(answers, rows_a_day))
 
 
-def needed(dataset: Dataset) -> NDArray[np.bool_]:
-    """The rows whose scores the reference is made of."""
-    chosen = np.zeros(len(dataset), dtype=bool)
-    for rows in _days(dataset)[1]:
-        chosen[rows] = True
-    return chosen
+def _answered(answers: Answers, rows_a_day: Sequence[NDArray[np.int64]]) -> dict[str, ReferenceField]:
+    """The score, and the decision that follows from it."""
+    rows_a_day = _held_out(answers.held_out, rows_a_day)
+    scores, edges = answers.scores, (answers.policy.review_from, answers.policy.block_from)
+    score = _number(scores, np.concatenate(rows_a_day), rows_a_day)
+    decision = ReferenceField(
+        kind="category",
+        categories=tuple(each.value for each in Decision),
+        daily=tuple(number_counts(scores[rows], edges)[0] for rows in rows_a_day),
+        missing=(0,) * len(rows_a_day),
+    )
+    return {SCORE: score, DECISION: decision}
+
+
+def _held_out(held_out: NDArray[np.bool_], rows_a_day: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """The days' rows, of the days that were held out whole; where there is no such day, the rows that were."""
+    whole = [bool(held_out[rows].all()) for rows in rows_a_day]
+    if not any(whole):
+        return [rows[held_out[rows]] for rows in rows_a_day]
+    return [rows if kept else rows[:0] for rows, kept in zip(rows_a_day, whole, strict=True)]
 
 
 def _days(dataset: Dataset) -> tuple[list[str], list[NDArray[np.int64]]]:

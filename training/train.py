@@ -19,6 +19,7 @@ from .booster import TreeOptions
 from .costs import CostOptions
 from .datasets import Dataset, require_enough
 from .evaluate import Background, Candidate
+from .reference_days import Answers
 from .thresholds import Kept
 
 _SELF_TEST_ROWS: Final = 16
@@ -87,17 +88,15 @@ def train(dataset: Dataset, options: TrainOptions, progress: Progress = lambda _
     )
     progress(f"evaluated on the test part: PR-AUC {evaluation.model.pr_auc.value:.4f}")
     whole = _together(parts)
-    seen = reference_days.needed(whole)[: len(parts.train)]
-    learned = np.full(len(parts.train), np.nan)
-    learned[seen] = calibration.many(booster.raw_scores(grown.text, matrices.train[seen]))
-    all_scores = np.concatenate([learned, scores, tested])
+    all_scores = np.concatenate([np.full(len(parts.train), np.nan), scores, tested])
+    held_out = np.arange(len(whole)) >= len(parts.train)
     return TrainedModel(
         booster_text=grown.text,
         calibration=calibration,
         self_test=_self_test(np.concatenate([matrices.train, matrices.calibration, matrices.test]), all_scores),
         trained_on=_trained_on(dataset),
         policy=policy,
-        reference=reference_days.build(whole, all_scores),
+        reference=reference_days.build(whole, Answers(all_scores, held_out, policy)),
         evaluation=evaluation,
     )
 

@@ -5,7 +5,7 @@ has few of them), categories by value; missing values are counted apart.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from .events import FeatureField
 from .features import missing
 
 BINS = 10
+SCORE: Final = "score"
+DECISION: Final = "decision"
+"""Beside the event's fields, a reference has the model's answers under these names."""
 
 
 class ReferenceField(BaseModel):
@@ -46,8 +49,9 @@ class ReferenceField(BaseModel):
 
 
 class Reference(BaseModel):
-    """The reference of a model: its days (UTC dates) and its watched fields; the score is the field `score`.
+    """The reference of a model: its days (UTC dates), its watched fields, and its answers as fields of their own.
 
+    The score is the field `score`, what followed from it `decision`; both count 0 on a day that the model learned from.
     `days` is empty when the training data had no time: then there is one pooled 'day' and no daily noise to learn.
     """
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from bentos.risk_scorer import identity, model_files, scorer
 from bentos.risk_scorer.events import FEATURES
 from bentos.risk_scorer.model_files import ModelFile
+from bentos.risk_scorer.policy import Costs, Policy
+from bentos.risk_scorer.reference import number_counts
 from training import (
     baseline,
     booster,
@@ -143,16 +146,37 @@ def test_the_reference_is_the_newest_28_whole_days(dataset, model):
     reference = model.reference
     assert len(reference.days) == 28
     assert reference.days[-1] == "2026-10-31"
-    assert set(reference.fields) == {field.name for field in FEATURES if field.watch} | {"score"}
+    watched = {field.name for field in FEATURES if field.watch}
+    assert set(reference.fields) == watched | {"score", "decision"}
     on_last_day = int((dataset.times >= np.datetime64("2026-10-31")).sum())
     for field in reference.fields.values():
+        assert len(field.daily) == len(field.missing) == 28
         assert sum(field.daily[-1]) + field.missing[-1] == on_last_day
+
+
+def test_a_day_that_the_model_learned_from_has_no_scores(dataset, model):
+    parts = splits.three_parts(dataset, OPTIONS.seed)
+    learned_until = str(parts.train.times.max().astype("datetime64[D]"))
+    amount, score, decision = (model.reference.fields[name] for name in ("amount", "score", "decision"))
+    assert "2026-10-04" < learned_until < "2026-10-31"
+    for day, seen, scored, decided in zip(model.reference.days, amount.daily, score.daily, decision.daily, strict=True):
+        assert sum(scored) == sum(decided) == (0 if day <= learned_until else sum(seen))
+
+
+def test_the_score_s_days_are_what_the_model_answers_to_rows_that_it_never_saw(dataset, model):
+    on_last_day = dataset.take(np.flatnonzero(dataset.times >= np.datetime64("2026-10-31")))
+    scores = model.scores(on_last_day.matrix())
+    score, decision = model.reference.fields["score"], model.reference.fields["decision"]
+    assert number_counts(scores, score.edges)[0] == score.daily[-1]
+    decided = Counter(model.policy.decide(each) for each in scores)
+    assert decision.categories == ("approve", "review", "block")
+    assert decision.daily[-1] == tuple(decided[each] for each in decision.categories)
 
 
 def test_a_part_of_a_day_is_no_reference_day(dataset):
     frame = dataset.frame[dataset.frame["occurred_at"] < END - timedelta(hours=10)]
     frame = frame[frame["occurred_at"] > END - timedelta(days=3, hours=-2)]
-    reference = reference_days.build(datasets.from_frame(frame), np.zeros(len(frame)))
+    reference = reference_days.build(datasets.from_frame(frame), answers(frame))
     assert reference.days == ("2026-10-30",)
 
 
@@ -161,11 +185,30 @@ def test_without_a_whole_day_everything_is_pooled(dataset, days):
     frame = dataset.frame.drop(columns="occurred_at")
     if days:
         frame["occurred_at"] = END + timedelta(hours=6) + np.arange(len(frame)) * timedelta(seconds=5)
-    reference = reference_days.build(datasets.from_frame(frame), np.linspace(0, 1, len(frame)))
+    reference = reference_days.build(datasets.from_frame(frame), answers(frame))
     assert reference.days == ()
     score = reference.fields["score"]
     assert [sum(day) for day in score.daily] == [len(frame)]
     assert score.missing == (0,)
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_without_a_day_that_was_held_out_whole_the_rows_that_were_stand_for_it(dataset, days):
+    frame = dataset.frame.drop(columns="occurred_at")
+    if days:
+        frame["occurred_at"] = END + timedelta(seconds=1) + np.arange(len(frame)) * timedelta(days=1) / len(frame)
+    reference = reference_days.build(datasets.from_frame(frame), answers(frame, learned=1_000))
+    assert len(reference.days) == days
+    assert [sum(day) for day in reference.fields["score"].daily] == [len(frame) - 1_000]
+    assert [sum(day) for day in reference.fields["device_risk"].daily] == [len(frame)]
+
+
+def answers(frame, learned=0):
+    """What a model that learned from the first rows makes of a frame."""
+    scores = np.linspace(0, 1, len(frame))
+    scores[:learned] = np.nan
+    policy = Policy(costs=Costs(missed=1, review=0.1, false_block=1), review_from=0.5, block_from=0.9)
+    return reference_days.Answers(scores, np.arange(len(frame)) >= learned, policy)
 
 
 # --- folder
@@ -276,14 +319,6 @@ def test_known_entities_are_those_of_the_training_part(dataset, model):
     rows = {each.band: each.rows for each in model.evaluation.slices if each.field == "entity"}
     assert rows["known"] == sum(entity in seen for entity in parts.test.frame["entity_id"])
     assert sum(rows.values()) == len(parts.test)
-
-
-def test_rows_whose_scores_the_reference_needs_are_the_days_that_it_has(dataset, model):
-    wanted = reference_days.needed(dataset)
-    days = dataset.times.astype("datetime64[D]").astype(str)
-    assert set(days[wanted]) == set(model.reference.days)
-    assert (np.isin(days, model.reference.days) == wanted).all()
-    assert model.reference.fields["score"].missing == (0,) * 28
 
 
 def test_of_many_rows_some_decide_the_number_of_trees_and_all_are_grown_on(dataset, monkeypatch):
