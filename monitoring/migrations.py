@@ -16,7 +16,7 @@ from psycopg import sql
 from .errors import SchemaError
 
 FOLDER: Final = Path(__file__).parent / "schema"
-USERS: Final = ("stable", "canary", "shadow", "reader", "labeller", "trainer", "rollout")
+USERS: Final = ("stable", "canary", "shadow", "reader", "labeller", "trainer", "rollout", "drift", "eraser")
 """The database users, who get their rights in `rights.sql`."""
 
 LOCK: Final = 0x766967696C

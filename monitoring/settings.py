@@ -15,7 +15,8 @@ class Settings(BaseSettings):
 
     dsn: SecretStr = Field(
         description="Connection string of the prediction store, as in postgresql://user:password@host/database. The "
-        "user must be the owner for migrate and partitions, labeller for labels, reader for report."
+        "user must be the owner for migrate, partitions and retention, labeller for labels, reader for report, "
+        "drift for quality, eraser for erase."
     )
     password_stable: SecretStr | None = Field(
         default=None, description="Password of the user stable; unset: unchanged."
@@ -37,6 +38,16 @@ class Settings(BaseSettings):
     )
     password_rollout: SecretStr | None = Field(
         default=None, description="Password of the user rollout; unset: unchanged."
+    )
+    password_drift: SecretStr | None = Field(default=None, description="Password of the user drift; unset: unchanged.")
+    password_eraser: SecretStr | None = Field(
+        default=None, description="Password of the user eraser; unset: unchanged."
+    )
+    erasure_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Secret of erase and retention, 16 characters at least and the same for both: finds rows of an "
+        "erased entity that a scorer's spool brings later. Unset: they are not looked for.",
     )
 
     @field_validator("dsn")

@@ -56,10 +56,8 @@ def filled(database, owner):
 
 def test_migrate_partitions_and_labels_from_an_empty_database(empty_database, tmp_path, postgres):
     done = run("migrate", dsn=empty_database, MONITORING_PASSWORD_READER="test's reader")
-    assert (done.exit_code, done.output) == (
-        0,
-        "applied 0001_predictions, 0002_labels, 0003_comparisons, 0004_rollout, 0005_failed_entities\n",
-    )
+    files = ", ".join(file.name for file in migrations.migrations())
+    assert (done.exit_code, done.output) == (0, f"applied {files}\n")
     assert run("migrate", dsn=empty_database).output == "the schema was up to date\n"
     assert run("partitions", "--ahead", "2", dsn=empty_database).output.count("predictions_") == 3
     assert run("partitions", "--ahead", "2", dsn=empty_database).output == "every partition was there\n"

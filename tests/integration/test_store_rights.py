@@ -111,7 +111,8 @@ def test_the_labeller_adds_labels_and_neither_changes_them_nor_sees_predictions(
     with connect(database, "labeller") as labeller:
         labeller.execute("insert into labels values ('e', 1, now())")
         assert labeller.execute("select event_id, label from labels").fetchall() == [("e", 1)]
-        for statement in ("update labels set label = 0", "delete from labels", "select * from predictions"):
+        labeller.execute("select event_id from predictions")
+        for statement in ("update labels set label = 0", "delete from labels", "select score from predictions"):
             with pytest.raises(errors.InsufficientPrivilege), labeller.transaction():
                 labeller.execute(statement)
 
@@ -165,6 +166,51 @@ def test_the_reader_sees_what_rollouts_did_but_not_whom_they_counted(database):
         for statement in ("select * from rollout_counted", "insert into rollout_events default values"):
             with pytest.raises(errors.InsufficientPrivilege), reader.transaction():
                 reader.execute(statement)
+
+
+NOT_FOR_ERASER = {
+    "read a score": "select score from predictions",
+    "read what was sent": "select fields from predictions",
+    "read a label": "select label from labels",
+    "read who was counted for what": "select metric from rollout_counted",
+    "change a row": "update predictions set score = 1",
+    "label": "insert into labels values ('e1', 1, now())",
+    "forge a row": INSERT % tuple(["null"] * 11),
+    "forget what happened": "delete from rollout_events",
+    "forget an erasure": "delete from erasures",
+    "forget a report": "delete from quality_reports",
+    "empty": "truncate predictions",
+    "make a temporary table": "create temporary table mine (a int)",
+}
+
+
+def test_the_eraser_deletes_where_an_entity_can_be_and_says_that_it_did(database):
+    with connect(database, "eraser") as eraser:
+        eraser.execute("delete from predictions where entity_id = 'c1' or event_id = 'e1'")
+        eraser.execute("delete from labels where event_id = 'e1'")
+        eraser.execute("delete from rollout_counted where entity = 'c1'")
+        eraser.execute("insert into erasures (erased_at, counts) values (now(), '{}')")
+
+
+@pytest.mark.parametrize("what", NOT_FOR_ERASER)
+def test_the_eraser_can_not(database, what):
+    with connect(database, "eraser") as eraser, pytest.raises(errors.InsufficientPrivilege):
+        eraser.execute(NOT_FOR_ERASER[what])
+
+
+def test_the_daily_job_reads_rows_and_labels_and_adds_reports_only(database):
+    with connect(database, "drift") as drift:
+        for table in ("predictions", "labels", "schema_migrations", "quality_reports"):
+            drift.execute(f"select * from {table}")
+        for statement in (
+            "select * from rollout_counted",
+            "insert into labels values ('e', 1, now())",
+            "delete from predictions",
+            "delete from quality_reports",
+            "update quality_reports set verdict = 'OK'",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege), drift.transaction():
+                drift.execute(statement)
 
 
 def test_an_unknown_user_of_the_server_does_not_get_in(database, owner):
