@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 
 from bentos.risk_scorer.events import FEATURES
 from bentos.risk_scorer.settings import Settings
-from k8s.rollout import plan_file, verdict_codes
+from k8s.rollout import custom_resource, plan_file, verdict_codes
 from k8s.rollout.metrics import Metrics
 from k8s.rollout.plan import Plan
 from k8s.rollout.settings import Settings as RolloutSettings
@@ -107,6 +107,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 
 FILES: dict[str, Callable[[], str]] = {
     "k8s/rollout/plan.example.yaml": lambda: plan_file.written(Plan()),
+    "k8s/platform/crds/modelrollouts.yaml": custom_resource.written,
 }
 """Files that are generated whole."""
 

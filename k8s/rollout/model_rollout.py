@@ -16,7 +16,7 @@ from k8s.rollout.plan import Plan
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}:[a-z0-9][a-z0-9._-]{0,100}$")]
 """name:version, as Bento tags are."""
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"\S")]
 
 
 class _Model(BaseModel):
@@ -179,6 +179,8 @@ class Status(_Model):
     ticked_at: AwareDatetime | None = None
     events: int = 0
     """Number of the newest event."""
+    observed_generation: int = 0
+    """Of the spec that this follows, where its changes are counted."""
     outbox: tuple[Event, ...] = ()
     """Events that the history has not taken yet: written there again until it has. The oldest go first when full."""
 
@@ -193,6 +195,8 @@ class ModelRollout(_Model):
     spec: Spec = Spec()
     status: Status = Status()
     version: str = ""
+    generation: int = 0
+    """How often the spec was changed; 0 where nobody counts."""
 
 
 def attempt_id(candidate: str, at: datetime) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, time
 from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Approval = Literal["auto", "manual"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -17,6 +17,16 @@ WEEKDAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat"
 Share = Annotated[float, Field(gt=0, lt=1)]
 Blocks = Annotated[int, Field(ge=1, le=100_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
+
+
+def _without_zone(clock: time) -> time:
+    if clock.tzinfo is not None:
+        raise ValueError(f"{clock.isoformat()} names a time zone; windows are in UTC, as in 22:00")
+    return clock
+
+
+UtcTime = Annotated[time, AfterValidator(_without_zone)]
+"""A time of the day in UTC."""
 
 
 class _Model(BaseModel):
@@ -105,18 +115,18 @@ class Limits(_Model):
     """Largest share of failed requests."""
     over_slo: Share = 0.05
     """Largest share of requests over the latency objective."""
-    blocks: Blocks = 10
+    blocks: Annotated[int, Field(ge=1, le=1_000)] = 10
     """Over how many blocks, the last ones."""
 
 
 class ChangeWindow(_Model):
     """When weights may rise and models may be promoted (UTC). Falling and rolling back is allowed at any time."""
 
-    days: tuple[Weekday, ...] = WEEKDAYS
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1, max_length=7)] = WEEKDAYS
     """On which days it begins."""
-    start: time = time(0, 0)
+    start: UtcTime = time(0, 0)
     """From when on."""
-    end: time = time(0, 0)
+    end: UtcTime = time(0, 0)
     """Before `start`: on the next day. Equal to it: the whole day."""
 
     def allows(self, now: datetime) -> bool:
@@ -146,7 +156,7 @@ class Plan(_Model):
     limits: Limits = Limits()
     approval: Approval = "auto"
     """manual: holds once, before promotion, until somebody promotes."""
-    windows: tuple[ChangeWindow, ...] = ()
+    windows: Annotated[tuple[ChangeWindow, ...], Field(max_length=20)] = ()
     """Empty: at any time."""
     prediction_hours: Annotated[float, Field(gt=0, le=720)] = 24.0
     """Older comparisons predict nothing."""

@@ -228,6 +228,7 @@ def test_a_reason_that_the_record_can_not_hold_is_a_wrong_call(words: str) -> No
         ("beta: \x00", "plan.yaml: no YAML"),
         ("[" * 3000, "plan.yaml: no YAML: it is nested too deeply"),
         ("windows: &a [*a]", "plan.yaml:1: "),
+        ("alpha: .01\nwindows: [{start: 22:00Z}]", "plan.yaml:2: windows[0].start: 22:00:00+00:00 names a time zone"),
         ("slo_ms: yes", "plan.yaml:1: slo_ms: "),
         ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]\n" for n in range(1, 12)), "a0: there is no"),
     ],
