@@ -67,7 +67,7 @@ class FileStore:
 
     def _write(self, rollout: ModelRollout) -> ModelRollout:
         """The object as it is now in the file, which holds the old one or the new one whatever happens."""
-        data = {"kind": KIND, "format": FORMAT, **rollout.model_dump(mode="json", exclude={"version"})}
+        data = {"kind": KIND, "format": FORMAT, **rollout.model_dump(mode="json", exclude={"version", "generation"})}
         content = (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
         try:
             _replace(self._path, content)

@@ -1,7 +1,8 @@
 """The objects of one namespace of a cluster, as plain dictionaries. No other module of this package speaks its API.
 
 ClusterError
-+-- AbsentError   the object, or the kind of object, is not there
++-- AbsentError           the object is not there
+    +-- UnknownKindError  nor is its kind: a definition is missing
 """
 
 import json
@@ -34,7 +35,11 @@ class ClusterError(Exception):
 
 
 class AbsentError(ClusterError):
-    """The object, or the kind of object, is not there."""
+    """The object is not there."""
+
+
+class UnknownKindError(AbsentError):
+    """The API server knows no such kind of object."""
 
 
 class Kind(StrEnum):
@@ -225,10 +230,14 @@ def _pods_namespace() -> str:
 def _told(status: int | None, body: str, what: str) -> ClusterError:
     """The API server's own sentence, as the error that fits."""
     try:
-        message = json.loads(body)["message"]
-    except (ValueError, KeyError, TypeError):
-        message = body[:500] or "no reason given"
-    kinds: dict[int | None, type[ClusterError]] = {404: AbsentError, 409: _ConflictError}
+        answer = json.loads(body)
+        message, named = answer["message"], bool(answer.get("details", {}).get("name"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message, named = body.strip()[:500] or "no reason given", False
+    kinds: dict[int | None, type[ClusterError]] = {
+        404: AbsentError if named else UnknownKindError,
+        409: _ConflictError,
+    }
     return kinds.get(status, ClusterError)(f"{what}: {message} ({status})")
 
 

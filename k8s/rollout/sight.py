@@ -12,6 +12,7 @@ from k8s.rollout.history import DECISION, History, HistoryError
 from k8s.rollout.leases import Holder
 from k8s.rollout.model_rollout import Event, ModelRollout
 from k8s.rollout.routers import Role, RouterError, Split
+from k8s.rollout.turn import SIGN_OF_LIFE
 
 Seen = TypeVar("Seen")
 
@@ -33,7 +34,7 @@ class Sight:
 
     @property
     def tick_age(self) -> float | None:
-        """Seconds since the last tick ended; None: there was none."""
+        """Seconds since the controller's last sign of life, of which there is one at least every 30; None: never."""
         ticked = self.rollout.status.ticked_at
         return None if ticked is None else max(0.0, (self.now - ticked).total_seconds())
 
@@ -44,7 +45,8 @@ class Sight:
             return "no controller runs, so nothing is decided; start one with `vigil rollout run`"
         attempt = self.rollout.status.attempt
         block = (attempt.plan if attempt else self.rollout.spec.plan).block_seconds
-        if self.tick_age is not None and self.tick_age > max(5.0, block / 6) * _LATE_TICKS:
+        late = SIGN_OF_LIFE.total_seconds() + max(5.0, block / 6) * _LATE_TICKS
+        if self.tick_age is not None and self.tick_age > late:
             return f"the controller ({self.controller.who}) has not ticked for {self.tick_age:.0f} s; read its log"
         return ""
 

@@ -27,8 +27,9 @@ FIRST_COPIES: Final = "its first copies start"
 DRAIN: Final = timedelta(seconds=5)
 """Copies stay up for so long after their weight became 0: a gateway takes up to 3 s to follow, requests end."""
 
-SIGN_OF_LIFE: Final = timedelta(seconds=10)
-"""The status is written at least so often, so that `status` can tell a controller that waits from a dead one."""
+SIGN_OF_LIFE: Final = timedelta(seconds=30)
+"""The status is written at least so often, so that `status` can tell a controller that waits from a dead one; not at
+each tick, because in a cluster every write is kept for a while, and told to whoever watches."""
 
 
 class Turn:
@@ -41,6 +42,8 @@ class Turn:
         self.split = world.split
         self._saved = world.rollout.status
         self._commands: list[Command] = []
+        if self.status.observed_generation != world.rollout.generation:
+            self.change(observed_generation=world.rollout.generation)
 
     @property
     def now(self) -> datetime:

@@ -1,6 +1,7 @@
 """The two servers of a Bento, both of which must keep the contract of the HTTP interface."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +13,42 @@ import pytest
 
 from bentos.risk_scorer import identity
 from k8s.local.ports import free_ports
+from k8s.rollout.kubernetes_api import Cluster, connect
+from tests.e2e.kubectl import Kubectl
 from tests.waiting import wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 LEAN = (sys.executable, "-m", "bentos.risk_scorer", "serve")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is asked of a real API server is only asked by `make e2e`."""
+    if "VIGIL_E2E" not in os.environ:
+        for item in items:
+            if item.get_closest_marker("cluster"):
+                item.add_marker(pytest.mark.skip(reason="needs a cluster: set KUBECONFIG and run `make e2e`"))
+
+
+@pytest.fixture(scope="session")
+def namespace() -> Iterator[Kubectl]:
+    """An empty namespace of the cluster of KUBECONFIG, which has our kinds; deleted at the end."""
+    assert shutil.which("kubectl"), "kubectl is not there"
+    kubectl = Kubectl(f"{os.environ.get('VIGIL_E2E_NAMESPACE', 'vigil-e2e')}-contract")
+    kubectl("apply", "--server-side", "-k", str(ROOT / "k8s/platform/crds"))
+    _delete(kubectl)
+    kubectl("create", "namespace", kubectl.namespace)
+    yield kubectl
+    _delete(kubectl)
+
+
+def _delete(kubectl: Kubectl) -> None:
+    kubectl("delete", "namespace", kubectl.namespace, "--ignore-not-found", "--timeout", "120s", seconds=150)
+
+
+@pytest.fixture(scope="session")
+def real_cluster(namespace: Kubectl) -> Cluster:
+    """That namespace, by our own client."""
+    return connect(namespace.namespace)
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,29 @@ import pytest
 
 from k8s.rollout.decide import CanaryState
 from k8s.rollout.file_store import FORMAT, FileStore
+from k8s.rollout.kubernetes_store import KubernetesStore
 from k8s.rollout.memory_store import MemoryStore
 from k8s.rollout.model_rollout import Attempt, Event, ModelRollout, Pause, Spec, Status
 from k8s.rollout.plan import Plan
 from k8s.rollout.stores import ConflictError, RolloutStore, StoreError, UnreadableError
+from tests.doubles.memory_cluster import MemoryCluster
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 MODEL = "risk_scorer:0123456789ab"
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "kubernetes objects", pytest.param("cluster", marks=pytest.mark.cluster)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> RolloutStore:
-    return MemoryStore() if request.param == "memory" else FileStore(tmp_path / "state" / "rollout.json")
+    match request.param:
+        case "memory":
+            return MemoryStore()
+        case "file":
+            return FileStore(tmp_path / "state" / "rollout.json")
+        case "kubernetes objects":
+            return KubernetesStore(MemoryCluster())  # type: ignore[arg-type]
+        case _:
+            request.getfixturevalue("namespace")("delete", "modelrollouts", "--all")
+            return KubernetesStore(request.getfixturevalue("real_cluster"))
 
 
 def candidate(tag: str | None) -> Callable[[Spec], Spec]:
