@@ -52,7 +52,8 @@ grant select on rollout_looks, quality_reports, erasures to reader;
 
 -- The daily job: reads what was answered and what it turned out to be, and adds its reports.
 grant select on predictions, labels, schema_migrations to drift;
-grant select, insert on quality_reports to drift;
+grant select, insert on quality_reports, drift_reports to drift;
+grant select on drift_reports to reader;
 
 -- Erases an entity and can't read anything else of it: it sees names, and deletes.
 grant select (entity_id, event_id, scored_at), delete on predictions to eraser;

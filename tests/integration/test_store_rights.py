@@ -200,7 +200,7 @@ def test_the_eraser_can_not(database, what):
 
 def test_the_daily_job_reads_rows_and_labels_and_adds_reports_only(database):
     with connect(database, "drift") as drift:
-        for table in ("predictions", "labels", "schema_migrations", "quality_reports"):
+        for table in ("predictions", "labels", "schema_migrations", "quality_reports", "drift_reports"):
             drift.execute(f"select * from {table}")
         for statement in (
             "select * from rollout_counted",
@@ -208,6 +208,8 @@ def test_the_daily_job_reads_rows_and_labels_and_adds_reports_only(database):
             "delete from predictions",
             "delete from quality_reports",
             "update quality_reports set verdict = 'OK'",
+            "delete from drift_reports",
+            "update drift_reports set verdict = 'OK'",
         ):
             with pytest.raises(errors.InsufficientPrivilege), drift.transaction():
                 drift.execute(statement)
