@@ -15,18 +15,16 @@ from k8s.local.gateway_manifests import GATEWAY, http_route, read, traffic_polic
 from k8s.local.local_fleet import LocalFleet
 from k8s.local.ports import LOOPBACK
 from k8s.local.state import State
-from k8s.rollout.backend import Backend, Comparisons
+from k8s.rollout.backend import Backend
 from k8s.rollout.envoy_stats import EnvoyGateway, fixed
 from k8s.rollout.errors import NotRunningError
 from k8s.rollout.file_store import FileStore
 from k8s.rollout.history import PostgresHistory
 from k8s.rollout.leases import FileLease
 from k8s.rollout.routers import ROLE_OF
+from k8s.rollout.store_comparisons import store_comparisons
 from k8s.rollout.store_evidence import StoreEvidence
-from k8s.rollout.store_session import StoreAwayError, StoreSession
-from monitoring import comparisons
-from monitoring.comparisons import Comparison
-from monitoring.errors import UnreachableError
+from k8s.rollout.store_session import StoreSession
 
 USER: Final = "rollout"
 """Whom the prediction store knows the controller as."""
@@ -52,22 +50,11 @@ def backend(state: State) -> Backend:
             evidence=evidence,
             store=FileStore(state.rollout),
             history=history,
-            comparisons=_comparisons(session),
+            comparisons=store_comparisons(session),
             lease=FileLease(state.folder / "rollout.lease"),
             place=f"the stack in {state.folder}",
             close=opened.pop_all().close,
         )
-
-
-def _comparisons(session: StoreSession) -> Comparisons:
-    def newest(stable: str, candidate: str) -> Comparison | None:
-        try:
-            with session.transaction() as connection:
-                return comparisons.newest(connection, stable, candidate)
-        except StoreAwayError as error:
-            raise UnreachableError(f"the comparisons can't be read: {error}") from error
-
-    return newest
 
 
 def _now() -> datetime:

@@ -14,6 +14,7 @@ from k8s.rollout.stores import RolloutStore
 
 if TYPE_CHECKING:
     from k8s.rollout.history import History
+    from k8s.rollout.model_rollout import Event
     from monitoring.comparisons import Comparison
 
 Comparisons = Callable[[str, str], "Comparison | None"]
@@ -39,6 +40,10 @@ class Backend:
     comparisons: Comparisons
     lease: Lease
     changes: Changes = field(default_factory=NoChanges)
+    recent: "Callable[[int], list[Event]] | None" = None
+    """The newest events without the history, where that was not named. Raises HistoryError."""
+    lacks: str = ""
+    """Why no controller can run here, if so, and what to do about it."""
     place: str = "memory"
     close: Callable[[], None] = _nothing
 

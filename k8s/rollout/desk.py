@@ -40,7 +40,7 @@ def cluster(state: Path | None) -> Backend:
     from k8s.rollout.kubernetes_backend import backend  # noqa: PLC0415 - its library takes a second
     from k8s.rollout.settings import Settings  # noqa: PLC0415 - as above
 
-    return backend(Settings().namespace)
+    return backend(Settings())
 
 
 @dataclass(frozen=True)

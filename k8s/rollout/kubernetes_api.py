@@ -72,6 +72,12 @@ class Cluster:
         found: list[Object] = self._call("GET", kind, query=[("labelSelector", selector)])["items"]
         return found
 
+    def with_fields(self, kind: Kind, fields: Mapping[str, str]) -> list[Object]:
+        """The objects that have these values in fields that the API server selects by."""
+        selector = ",".join(f"{key}={value}" for key, value in fields.items())
+        found: list[Object] = self._call("GET", kind, query=[("fieldSelector", selector)])["items"]
+        return found
+
     def apply(self, kind: Kind, content: Object, manager: str) -> Object:
         """The object after `manager` has applied the fields that it wants, and dropped those it wanted before."""
         query = [("fieldManager", manager), ("force", "true")]

@@ -13,6 +13,7 @@ from k8s.rollout import logs
 from k8s.rollout.backend import Backend
 from k8s.rollout.controller import Controller, TickReport
 from k8s.rollout.desk import Desk
+from k8s.rollout.errors import NotRunningError
 from k8s.rollout.health import HealthServer
 from k8s.rollout.metrics import Metrics
 from k8s.rollout.observed_evidence import ObservedEvidence
@@ -45,7 +46,9 @@ def run_command(ctx: click.Context, *, once: bool, metrics_port: int | None) -> 
 
 @contextmanager
 def _held(backend: Backend, settings: Settings, desk: Desk) -> Iterator[None]:
-    """The lease, given back at the end. Raises HeldError."""
+    """The lease, given back at the end. Raises HeldError, and NotRunningError where no controller can run."""
+    if backend.lacks:
+        raise NotRunningError(backend.lacks)
     backend.lease.take(settings.identity, desk.clock())
     try:
         yield

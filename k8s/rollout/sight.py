@@ -66,12 +66,16 @@ def look(backend: Backend, now: datetime, events: int = 8) -> Sight:
     split = seen("the split in force", backend.router.current)
     fleet = seen("the copies", backend.fleet.look)
     controller = seen("the controller's lease", backend.lease.holder)
-    told = seen("the history", lambda: newest_events(backend.history, None, events)) if events else []
+    told = seen("the history", lambda: _told(backend, events)) if events else []
     # Events that the history has not taken yet are in the object, so an outage hides nothing.
     kept = (event for event in rollout.status.outbox if event.kind != DECISION)
     newest = {(event.at, event.number): event for event in (*(told or ()), *kept)}
     last = tuple(newest[key] for key in sorted(newest))[-events:] if events else ()
     return Sight(rollout, now, split, fleet, controller, last, tuple(problems))
+
+
+def _told(backend: Backend, most: int) -> list[Event]:
+    return newest_events(backend.history, None, most) if backend.recent is None else backend.recent(most)
 
 
 def newest_events(history: History, attempt: str | None, last: int, *, decisions: bool = False) -> list[Event]:

@@ -48,6 +48,11 @@ class MemoryCluster:
         found = [self.get(*key) for key in self._versions if key[0] is kind]
         return [each for each in found if labels.items() <= each["metadata"]["labels"].items()]
 
+    def with_fields(self, kind: Kind, fields: Mapping[str, str]) -> list[Object]:
+        self._reach()
+        found = [self.get(*key) for key in self._versions if key[0] is kind]
+        return [each for each in found if all(_field(each, path) == value for path, value in fields.items())]
+
     def apply(self, kind: Kind, content: Object, manager: str) -> Object:
         self._reach()
         key = (kind, content["metadata"]["name"])
@@ -62,7 +67,7 @@ class MemoryCluster:
             return None
         self._count += 1
         self._made[key], self._versions[key] = copy.deepcopy(content), self._count
-        self._made[key]["metadata"]["uid"] = f"uid-{self._count}"
+        self._made[key]["metadata"] |= {"uid": f"uid-{self._count}", "namespace": self.namespace}
         if kind is Kind.ROLLOUTS:
             self._made[key].pop("status", None)
             self._generations[key] = 1
@@ -160,6 +165,12 @@ class Kubelet:
         conditions = pod["status"].get("conditions", [])
         age = timedelta(seconds=SETTLED_SECONDS)
         return any(self.now - datetime.fromisoformat(each["lastTransitionTime"]) >= age for each in conditions)
+
+
+def _field(found: Object, path: str) -> object:
+    for name in path.split("."):
+        found = found[name]
+    return found
 
 
 def _merged(one: Object, other: Object) -> Object:
