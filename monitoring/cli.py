@@ -5,19 +5,18 @@ Exit codes: 0 done, 2 wrong usage or environment, 3 a file that was given can't 
 """
 
 import json
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 from psycopg import IsolationLevel
-from pydantic import ValidationError
 
-from . import labels, migrations, page, partitions, report, retention, store
+from . import labels, migrations, page, partitions, quality_command, report, retention, store
 from .database import session
+from .environment import settings, store_session
 from .errors import InputError, MonitoringError
-from .settings import Settings, described
+from .settings import described
 
 EXIT_CODES = (
     "Exit codes: 0 done; 2 wrong usage or environment; 3 a file that was given can't be used; 4 nothing to report; "
@@ -45,9 +44,9 @@ def cli() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the schema and the users' rights up to date; set the passwords that the environment gives."""
-    settings = _settings()
-    with session(settings.dsn.get_secret_value()) as connection:
-        applied = migrations.migrate(connection, settings.passwords())
+    found = settings()
+    with session(found.dsn.get_secret_value()) as connection:
+        applied = migrations.migrate(connection, found.passwords())
     click.echo(f"applied {', '.join(applied)}" if applied else "the schema was up to date")
 
 
@@ -55,7 +54,7 @@ def migrate() -> None:
 @click.option("--ahead", type=click.IntRange(0, 366), default=7, show_default=True, help="Days after today.")
 def make_partitions(ahead: int) -> None:
     """Make the partitions of today and of the days ahead."""
-    with _session() as connection:
+    with store_session() as connection:
         made = partitions.ensure(connection, datetime.now(UTC).date(), ahead + 1)
     click.echo(f"made {', '.join(made)}" if made else "every partition was there")
 
@@ -64,7 +63,7 @@ def make_partitions(ahead: int) -> None:
 @click.option("--days", type=click.IntRange(2, 3660), required=True, help="Whole days to keep, besides today.")
 def drop_old_days(days: int) -> None:
     """Drop the partitions of the days that are older than rows may be kept."""
-    with _session() as connection:
+    with store_session() as connection:
         dropped = retention.drop(connection, datetime.now(UTC).date() - timedelta(days=days))
     click.echo(f"dropped {', '.join(dropped)}" if dropped else "no day is old enough")
 
@@ -78,7 +77,7 @@ def labels_group() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_labels(file: Path) -> None:
     """Add the labels of a CSV or Parquet FILE (event_id, label, and known_at if you have it): all, or none."""
-    with _session() as connection:
+    with store_session() as connection:
         done = labels.add(connection, labels.read(file), datetime.now(UTC))
     click.echo(f"{done.imported} imported, {done.duplicates} known before")
 
@@ -92,23 +91,11 @@ def write_report(out: Path, since: datetime | None, until: datetime | None, file
     """Write what the store says as one self-contained HTML page."""
     evaluations = dict(_evaluation(each) for each in files)
     window = store.Window(_in_utc(since), _in_utc(until))
-    with _session() as connection:
+    with store_session() as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ  # all of the page's numbers at one moment
         numbers = report.collect(connection, datetime.now(UTC), window, evaluations=evaluations)
     page.write(numbers, out)
     click.echo(f"wrote {out}")
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = "; ".join(f"MONITORING_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
-        raise click.UsageError(f"the environment lacks something: {problems} (see --help)") from error
-
-
-def _session() -> AbstractContextManager[migrations.Connection]:
-    return session(_settings().dsn.get_secret_value())
 
 
 def _evaluation(option: str) -> tuple[str, Any]:
@@ -124,3 +111,6 @@ def _evaluation(option: str) -> tuple[str, Any]:
 
 def _in_utc(time: datetime | None) -> datetime | None:
     return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
+
+
+cli.add_command(quality_command.command)

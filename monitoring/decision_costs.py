@@ -1,6 +1,7 @@
 """What decisions cost: the loss of each row, and the cost of what a policy decides.
 
-A missed positive costs a fixed part and a part of its amount: the money is gone, and somebody works on the claim.
+A missed positive costs a fixed part and a part of its amount: the money is gone, and somebody works on the claim. The
+loss of an event whose amount is not known is taken at the mean of the known amounts beside it.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,12 @@ from bentos.risk_scorer.policy import Costs, Decision, Policy
 
 _Floats = NDArray[np.float64]
 _Labels = NDArray[np.int8]
+
+
+def amounts(values: _Floats) -> _Floats:
+    """Amounts without gaps: where one is not known (NaN), the mean of those that are (0 when none is)."""
+    known = values[~np.isnan(values)]
+    return np.where(np.isnan(values), known.mean() if len(known) else 0.0, values)
 
 
 def losses(amounts: _Floats, costs: Costs) -> _Floats:

@@ -34,6 +34,19 @@ class Counts:
         area = (gained * self._precision()).sum(axis=-1)
         return _ratio(area, self.all_positives)
 
+    def pr_auc_at(self, base_rate: float) -> _Floats:
+        """Average precision as it would be with this share of positives among the rows; NaN without both classes.
+
+        Negatives are weighed alike. So it is comparable between times and samples whose share of positives differs,
+        and does not change when labels of one class are known more often, or earlier, than those of the other.
+        """
+        negatives = self.all_rows - self.all_positives
+        weight = _ratio(self.all_positives * (1 - base_rate), negatives * base_rate)[..., None]
+        weighed = self.positives + weight * (self.flagged - self.positives)
+        precision = np.divide(self.positives, weighed, out=np.zeros_like(self.positives), where=weighed > 0)
+        area = (np.diff(self.positives, prepend=0.0, axis=-1) * precision).sum(axis=-1)
+        return _ratio(area, np.where(negatives > 0, self.all_positives, 0.0))
+
     def recall_at(self, floor: float) -> _Floats:
         """The largest recall with a precision of at least `floor`; 0 when there is none."""
         kept = np.where((self._precision() >= floor) & (self.flagged > 0), self.positives, 0.0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.risk_scorer.policy import Costs
+from monitoring import decision_costs
 
 from .datasets import Dataset
 
@@ -58,7 +59,5 @@ def default_costs(training: Dataset, options: CostOptions) -> Costs:
 
 
 def amounts(dataset: Dataset) -> _Floats:
-    """The amount of each row; where not known, the mean of those that are (0 when none is)."""
-    values: _Floats = dataset.frame["amount"].to_numpy(dtype=np.float64)
-    known = values[~np.isnan(values)]
-    return np.where(np.isnan(values), known.mean() if len(known) else 0.0, values)
+    """The amount of each row, without gaps."""
+    return decision_costs.amounts(dataset.frame["amount"].to_numpy(dtype=np.float64))
