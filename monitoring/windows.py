@@ -127,14 +127,14 @@ _ROWS: Final[LiteralString] = """
                     then 'scored'
                 when occurred_at < %(start)s and scored_at >= %(open)s then 'late'
                 end
-            when status between 400 and 499 and status not in (408, 429)
+            when status between 400 and 499 and status not in (408, 429, 499)
                 and scored_at >= %(start)s and scored_at < %(end)s then 'refused'
             end as kind
         from predictions
         where scored_at >= %(first)s and scored_at < %(last)s and role in ('stable', 'canary')
     ) as every
     where kind is not null"""
-"""The rows that say something about a day. 408 and 429 are not about what was sent. A sample chooses whole requests."""
+"""The rows that say something about a day. 408, 429 and 499 are not about what was sent."""
 
 _BIN: Final[LiteralString] = """case
     when kind = 'refused' then case

@@ -13,11 +13,12 @@ already there are left alone.
 
 import asyncio
 import contextlib
+import json
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -68,8 +69,8 @@ Write = Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]]
 class Row:
     """One event as it will stand in the store. What is None was not known, or belongs to a refused request.
 
-    No value can hold a tab, a line break or a backslash: ids and tag are pattern-checked, `fields` is JSON of numbers
-    and of categories. So a row is a line of COPY's text format without any escaping.
+    No value can hold a tab, a line break or a backslash: ids and tag are pattern-checked, `fields` is JSON of numbers,
+    of categories, or of names of fields. So a row is a line of COPY's text format without any escaping.
     """
 
     request_id: str
@@ -84,17 +85,22 @@ class Row:
     decision: str | None = None
     latency_us: int = 0
 
-    def refuse(self, status: int) -> None:
-        """Keep only that there was a request, and its status: the values of a refused event are never stored."""
+    def refuse(self, status: int, wrong: Iterable[str] = ()) -> None:
+        """Keep only that there was a request, its status, and which features were wrong: no value of it is stored.
+
+        `wrong` are names of our own. They make `fields` an array, where an answered event has an object.
+        """
         self.status = int(status)
         self.event_id = self.request_id
-        self.entity_id = self.occurred_at = self.fields = self.score = self.decision = None
+        self.entity_id = self.occurred_at = self.score = self.decision = None
+        names = sorted(wrong)
+        self.fields = json.dumps(names) if names else None
 
     def line(self) -> bytes:
         """The row as a line of PostgreSQL's COPY text format."""
         scored_at = self.scored_at.isoformat()
         if self.score is None:
-            empty = f"{_NULL}\t{_NULL}\t{_NULL}"
+            empty = f"{self.fields or _NULL}\t{_NULL}\t{_NULL}"
             return (
                 f"{self.request_id}\t{self.event_id}\t{self.entity_id or _NULL}\t{self.tag}\t{_NULL}\t{scored_at}\t"
                 f"{self.status}\t{empty}\t{self.latency_us}\n"

@@ -27,6 +27,10 @@ class Problem:
     errors: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
+    def fields(self) -> set[str]:
+        """What is wrong, without its place in a batch: `amount`, also where it is `events.3.amount`."""
+        return {name.rpartition(".")[2] for name, _ in self.errors}
+
     def body(self, request_id: str) -> bytes:
         """The problem as application/problem+json."""
         return json.dumps(

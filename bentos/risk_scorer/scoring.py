@@ -144,12 +144,13 @@ class Scoring:
         return Answer(HTTPStatus.OK, JSON, body, exchange.row.request_id)
 
     def refuse(self, exchange: Exchange, problem: Problem) -> Answer:
-        """The answer to a request that can't be scored; its one row keeps the status and no value.
+        """The answer to a request that can't be scored; its one row keeps the status, and no value.
 
+        It keeps which features were wrong, for drift: names of ours, never one that the client made up.
         Of a failure of ours it keeps the entity, if the header names one: a rollout counts whom a model failed, and one
         client that always fails must not look like many.
         """
-        exchange.row.refuse(problem.status)
+        exchange.row.refuse(problem.status, _NAMES.intersection(problem.fields()))
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             exchange.row.entity_id = requests.header_entity(exchange.headers)
         request_id = exchange.row.request_id

@@ -153,7 +153,7 @@ def test_refused_requests_count_by_when_they_came_and_by_what_was_wrong(owner):
     add(owner, ["amount", "channel"], status=422, score=None)
     add(owner, ["amount"], status=422, score=None)
     add(owner, [], status=422, score=None)
-    for status in (408, 429, 500, 503):
+    for status in (408, 429, 499, 500, 503):
         add(owner, status=status, score=None)
     add(owner, ["amount"], status=422, score=None, role="shadow")
     add(owner, ["amount"], MIDNIGHT + timedelta(days=1), status=422, score=None)

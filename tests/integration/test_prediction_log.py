@@ -75,14 +75,14 @@ def test_a_refused_request_is_a_row_without_values(database, tmp_path: Path) -> 
     row = Row(
         request_id="r", event_id="e", tag="t", scored_at=NOW, status=200, fields="{}", score=0.5, decision="block"
     )
-    row.refuse(422)
+    row.refuse(422, {"hour", "amount"})
     with running(database.dsn("stable"), settings(tmp_path)) as log:
         log.append(row.line())
     with psycopg.connect(database.owner) as connection:
         found = connection.execute(
             "select event_id, entity_id, occurred_at, status, fields, score, decision from predictions"
         ).fetchone()
-    assert found == ("r", None, None, 422, None, None, None)
+    assert found == ("r", None, None, 422, ["amount", "hour"], None, None)
 
 
 def test_a_row_that_the_store_cannot_hold_does_not_keep_the_others_out(database, tmp_path: Path) -> None:

@@ -69,3 +69,49 @@ def test_a_refused_row_keeps_nothing_but_its_status() -> None:
 def test_an_entity_header_with_a_control_character_is_refused(header: bytes) -> None:
     with pytest.raises(Refused):
         requests.read(b"{" + PLAIN + b"}", {b"x-entity-id": header}, NOW)
+
+
+PARTS = {
+    "amount": "-1.5",
+    "hour": "99",
+    "device_risk": '"secret"',
+    "velocity_5m": "1",
+    "made_up": "7",
+    "x.hour\\t": "1",
+}
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (("amount", "hour", "device_risk", "velocity_5m", "made_up"), '["amount", "device_risk", "hour"]'),
+        (("hour",), '["amount", "device_risk", "hour", "velocity_5m"]'),
+        (("made_up", "x.hour\\t"), '["amount", "device_risk", "hour", "velocity_5m"]'),
+    ],
+)
+def test_a_refused_row_keeps_which_features_were_wrong_and_no_name_of_the_client_s(sent, kept) -> None:
+    body = "{" + ",".join(f'"{name}":{PARTS[name]}' for name in sent) + "}"
+    assert refused_row(requests.read, body.encode(), {}, NOW)["fields"] == kept
+
+
+def test_a_refused_batch_keeps_which_features_were_wrong_in_any_event() -> None:
+    good, bad = (f'{{"amount":{amount},"hour":1,"device_risk":1,"velocity_5m":1}}' for amount in (1, -1))
+    body = f'{{"events":[{good},{bad},{good},{bad}]}}'.encode()
+    assert refused_row(requests.read_batch, body, {}, NOW, 10)["fields"] == '["amount"]'
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b"{" + PLAIN + b',"event_id":"a b"}'])
+def test_a_body_whose_features_are_fine_or_unknown_keeps_none(body: bytes) -> None:
+    assert refused_row(requests.read, body, {}, NOW)["fields"] == r"\N"
+
+
+def refused_row(read, *arguments) -> dict[str, str]:
+    """The cells of the row that a request leaves when `read` refuses it."""
+    scoring = Scoring(SimpleNamespace(tag="t"), metrics=None, now=lambda: NOW)  # type: ignore[arg-type]
+    exchange = scoring.begin({})
+    with pytest.raises(Refused) as refused:
+        read(*arguments)
+    scoring.refuse(exchange, refused.value.problem)
+    line = exchange.row.line().decode()
+    assert "\\" not in line.replace(r"\N", "")
+    return dict(zip(COLUMNS, line.rstrip("\n").split("\t"), strict=True))
