@@ -19,11 +19,13 @@ Envoy adds each of these to the cluster's 5xx, too; what it answers for a client
 import http.client
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -47,7 +49,16 @@ _CLASSES: Final = ("2", "3", "5")
 
 _LINE: Final = re.compile(r"envoy_(\w+)\{(.*)\} (\d+(?:\.\d+)?(?:e[+]\d+)?)")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-_MOST_BYTES: Final = 8 << 20
+_EXISTS: Final = "membership_total"
+"""A gauge of every cluster. Envoy makes the counters with the first request, so a cluster may have none yet."""
+
+_MOST_BYTES: Final = 1 << 20
+"""Of the one answer that is asked for, which takes about 5 kB."""
+
+_READERS: Final = 8
+_SERVES: Final = 0
+"""Value of an Envoy's gauge `state` from when it has its configuration until it ends."""
+
 _NEW_WITHIN: Final = timedelta(seconds=10)
 """Envoy tells its uptime in steps of its stats interval, 5 seconds."""
 
@@ -94,13 +105,15 @@ class Gateway(Protocol):
 def parse(text: str, clusters: Mapping[str, Role]) -> Instance:
     """One Envoy's counters out of its /stats/prometheus. `clusters`: the role of each of its clusters that counts.
 
-    A cluster that is not there has counted nothing: Envoy Gateway drops those without weight. Raises GatewayAwayError
-    when none is there, or no uptime.
+    A cluster that is not there has counted nothing: Envoy Gateway drops those without weight, and counts from 0 when
+    they come back. Raises GatewayAwayError when there is no uptime, or an Envoy that serves has none of the clusters.
     """
     uptime, charged, failed, seen = None, dict.fromkeys(clusters, 0), dict.fromkeys(clusters, 0), False
     for name, labels, value in _samples(text):
         if name == "server_uptime":
             uptime = value
+        elif name == "server_state" and value != _SERVES:
+            seen = True  # it has just begun, and no cluster of anybody's yet
         cluster = labels.get("envoy_cluster_name", "")
         if cluster not in clusters:
             continue
@@ -147,7 +160,8 @@ class EnvoyGateway:
     """The counters of one Envoy or of several.
 
     `addresses` gives their base URLs anew for each snapshot, as in http://127.0.0.1:19000. `clock` is ours, in UTC.
-    An Envoy that is listed and does not answer makes the whole snapshot fail: what it counted would be missing.
+    An Envoy that is listed and does not answer makes the whole snapshot fail: what it counted would be missing. One
+    that is not there (a proxy that begins, ends, or fails to start is listed, too) is left out.
     """
 
     def __init__(
@@ -159,39 +173,58 @@ class EnvoyGateway:
     ) -> None:
         self._addresses, self._clusters, self._clock, self._seconds = addresses, dict(clusters), clock, seconds
         self._path = "/stats/prometheus?filter=" + quote(_filter(clusters))
-        self._readers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="envoy-stats")
+        self._readers = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="envoy-stats")
 
     def snapshot(self) -> Snapshot:
+        """All of them; each of the two steps takes twice `seconds` at most. Raises GatewayAwayError."""
         began = self._clock()
-        addresses = self._in_time(self._readers.submit(self._addresses), "the list of Envoys")
+        (addresses,) = self._in_time({"the list of Envoys": self._addresses}).values()
         if not addresses:
             raise GatewayAwayError("no Envoy is running")
-        reading = {address: self._readers.submit(self._read, address) for address in addresses}
-        instances = {address: self._in_time(future, address) for address, future in reading.items()}
+        answers = self._in_time({address: partial(self._read, address) for address in addresses})
+        instances = {address: answer for address, answer in answers.items() if answer is not None}
+        if not instances:
+            raise GatewayAwayError(f"{', '.join(addresses)}: ConnectionRefusedError, no Envoy is running there")
         return Snapshot(began, self._clock(), instances)
 
     def close(self) -> None:
         """Ends the threads that read, without waiting for an Envoy that hangs."""
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    def _in_time(self, future: "Future[T]", what: str) -> T:
+    def _in_time(self, questions: Mapping[str, Callable[[], T]]) -> dict[str, T]:
+        """The answers, asked for at once. One that is late is no longer waited for, nor begun if it was not yet."""
+        asked = {what: self._readers.submit(question) for what, question in questions.items()}
+        deadline = time.monotonic() + 2 * self._seconds
+        answers: dict[str, T] = {}
         try:
-            return future.result(timeout=2 * self._seconds)
-        except (OSError, http.client.HTTPException, ValueError, FutureTimeoutError) as error:
-            raise GatewayAwayError(f"{what}: {type(error).__name__} {error}".strip()) from error
+            for what, future in asked.items():
+                try:
+                    answers[what] = future.result(timeout=max(0.0, deadline - time.monotonic()))
+                except (OSError, http.client.HTTPException, ValueError, FutureTimeoutError) as error:
+                    raise GatewayAwayError(f"{what}: {type(error).__name__} {error}".strip()) from error
+        finally:
+            for future in asked.values():
+                future.cancel()
+        return answers
 
-    def _read(self, address: str) -> Instance:
+    def _read(self, address: str) -> Instance | None:
+        """What it has counted; None: no process is there, so none that counts, and what one counted is gone."""
         place = urlsplit(address)
         connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=self._seconds)
         try:
             connection.request("GET", self._path)
+        except ConnectionRefusedError:
+            return None
+        try:
             answer = connection.getresponse()
-            text = answer.read(_MOST_BYTES).decode()
+            content = answer.read(_MOST_BYTES + 1)
         finally:
             connection.close()
         if answer.status != http.client.OK:
             raise GatewayAwayError(f"{address} answered {answer.status} to {self._path}")
-        return parse(text, self._clusters)
+        if len(content) > _MOST_BYTES:
+            raise GatewayAwayError(f"{address} answered more than {_MOST_BYTES} bytes to {self._path}")
+        return parse(content.decode(), self._clusters)
 
 
 def fixed(*addresses: str) -> Callable[[], Sequence[str]]:
@@ -213,7 +246,7 @@ def by_name(host: str, port: int) -> Callable[[], Sequence[str]]:
 def _filter(clusters: Mapping[str, Role]) -> str:
     """A pattern of the counters' own names, so that Envoy sends little."""
     names = "|".join(re.escape(cluster) for cluster in clusters)
-    return rf"^(server\.uptime|cluster\.({names})\.(upstream_rq_[235]xx|{'|'.join(FAILURES)}))$"
+    return rf"^(server\.(uptime|state)|cluster\.({names})\.({_EXISTS}|upstream_rq_[235]xx|{'|'.join(FAILURES)}))$"
 
 
 def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:

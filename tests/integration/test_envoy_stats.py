@@ -220,6 +220,21 @@ def test_a_mirrors_failures_are_counted_as_those_of_its_role(bench):
     counted(bench, "stable", start, Counters(5, 0))
 
 
+def test_an_envoy_that_nobody_asked_anything_has_counted_nothing(bench):
+    bench.kill("envoy")
+    bench.start("envoy")
+    assert set(next(iter(before(bench).instances.values())).roles.values()) == {Counters()}
+
+
+def test_names_that_are_no_clusters_of_it_are_said(bench):
+    gateway = EnvoyGateway(
+        fixed(f"http://127.0.0.1:{bench.admin}"), {"httproute/elsewhere/scorer/rule/0/backend/0": "stable"},
+        lambda: datetime.now(UTC),
+    )  # fmt: skip
+    with contextlib.closing(gateway), pytest.raises(GatewayAwayError, match="is it the right Envoy"):
+        gateway.snapshot()
+
+
 def test_a_restarted_envoy_counts_from_zero_again(bench):
     assert bench.send("canary", 9) == {200: 9}
     start = before(bench)
@@ -253,11 +268,22 @@ def test_two_envoys_add_up_and_both_must_answer(bench, tmp_path):
         bench.send("canary", 2)
         other.send("canary", 3)
         wait_for(lambda: growth(start, gateway.snapshot())["canary"] == Counters(5, 0))
-        other.kill("envoy")
+        other.processes["envoy"].send_signal(signal.SIGSTOP)
         with pytest.raises(GatewayAwayError, match=f"localhost:{other.admin}"):
             gateway.snapshot()
-        addresses.pop()
+        other.processes["envoy"].send_signal(signal.SIGCONT)
         assert list(gateway.snapshot().instances) == addresses
+
+
+def test_an_envoy_that_is_listed_and_not_there_keeps_nobody_from_the_others_counters(bench):
+    (nobody,) = free_ports(1)
+    addresses = [f"http://127.0.0.1:{nobody}", f"http://127.0.0.1:{bench.admin}"]
+    gateway = EnvoyGateway(fixed(*addresses), CLUSTERS, lambda: datetime.now(UTC))
+    with contextlib.closing(gateway):
+        assert list(gateway.snapshot().instances) == addresses[1:]
+    gateway = EnvoyGateway(fixed(addresses[0]), CLUSTERS, lambda: datetime.now(UTC))
+    with contextlib.closing(gateway), pytest.raises(GatewayAwayError, match="no Envoy is running there"):
+        gateway.snapshot()
 
 
 def test_envoys_are_found_by_name(bench):

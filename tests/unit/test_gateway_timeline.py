@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from k8s.rollout.envoy_stats import Counters, GatewayAwayError, Instance, Snapshot, growth, parse
 from k8s.rollout.gateway_timeline import COUNTED, Counted, Mark, counted, thinned
+from k8s.rollout.kubernetes_backend import proxied
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
 BLOCK = timedelta(seconds=30)
@@ -176,3 +177,58 @@ def test_the_counters_are_read_by_the_clusters_names():
 def test_an_answer_without_our_counters_is_no_snapshot(text):
     with pytest.raises(GatewayAwayError, match="backend/1"):
         parse(text, {"httproute/v/s/rule/0/backend/1": "canary"})
+
+
+PROXY = """\
+envoy_cluster_upstream_rq_timeout{envoy_cluster_name="httproute/vigil/scorer/rule/0-mirror-0"} 4
+envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="httproute/vigil/scorer/rule/0-mirror-0"} 84
+envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="httproute/vigil/scorer/rule/0/backend/1"} 56
+envoy_cluster_membership_total{envoy_cluster_name="httproute/vigil/scorer/rule/0-mirror-0"} 1
+envoy_cluster_membership_total{envoy_cluster_name="httproute/vigil/scorer/rule/0/backend/1"} 1
+envoy_server_state{} 0
+envoy_server_uptime{} 6100
+"""
+"""A proxy of Envoy Gateway 1.9.1 while stable has the weight 0, which drops its cluster and moves no other's name."""
+
+IDLE = """\
+envoy_cluster_membership_total{envoy_cluster_name="httproute/vigil/scorer/rule/0/backend/0"} 1
+envoy_server_state{} 0
+envoy_server_uptime{} 20
+"""
+"""One that was asked nothing yet: Envoy makes a cluster's counters with its first request."""
+
+BEGINNING = """\
+envoy_server_state{} 3
+envoy_server_uptime{} 0
+"""
+
+
+def test_a_cluster_of_weight_0_has_counted_nothing():
+    assert parse(PROXY, proxied("vigil", "scorer")).roles == {
+        "stable": Counters(), "canary": Counters(56), "shadow": Counters(84, 4),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [IDLE, BEGINNING])
+def test_an_envoy_that_nobody_asked_anything_has_counted_nothing(text):
+    assert set(parse(text, proxied("vigil", "scorer")).roles.values()) == {Counters()}
+
+
+def test_an_envoy_that_serves_another_namespace_is_no_envoy_of_ours():
+    with pytest.raises(GatewayAwayError, match="is it the right Envoy"):
+        parse(IDLE, proxied("elsewhere", "scorer"))
+
+
+def test_a_cluster_that_was_dropped_and_came_back_counts_from_zero():
+    names = proxied("vigil", "scorer")
+
+    def at(second: float, text: str) -> Snapshot:
+        text = text.replace("envoy_server_uptime{} 6100", f"envoy_server_uptime{{}} {6100 + second}")
+        time = AT + timedelta(seconds=second)
+        return Snapshot(time, time, {"a": parse(text, names)})
+
+    dropped = PROXY.replace("rule/0/backend/1", "rule/0/backend/9")
+    back = PROXY.replace('backend/1"} 56', 'backend/1"} 7')
+    assert growth(at(0, PROXY), at(5, dropped))["canary"] == Counters()
+    assert growth(at(5, dropped), at(10, back))["canary"] == Counters(7)
+    assert growth(at(0, PROXY), at(10, back))["canary"] == Counters(7)
