@@ -180,18 +180,18 @@ def test_an_answer_without_our_counters_is_no_snapshot(text):
 
 
 PROXY = """\
-envoy_cluster_upstream_rq_timeout{envoy_cluster_name="httproute/vigil/scorer/rule/0-mirror-0"} 4
-envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="httproute/vigil/scorer/rule/0-mirror-0"} 84
-envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="httproute/vigil/scorer/rule/0/backend/1"} 56
-envoy_cluster_membership_total{envoy_cluster_name="httproute/vigil/scorer/rule/0-mirror-0"} 1
-envoy_cluster_membership_total{envoy_cluster_name="httproute/vigil/scorer/rule/0/backend/1"} 1
+envoy_cluster_upstream_rq_timeout{envoy_cluster_name="httproute/v/scorer/rule/0-mirror-0"} 4
+envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="httproute/v/scorer/rule/0-mirror-0"} 84
+envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="httproute/v/scorer/rule/0/backend/1"} 56
+envoy_cluster_membership_total{envoy_cluster_name="httproute/v/scorer/rule/0-mirror-0"} 1
+envoy_cluster_membership_total{envoy_cluster_name="httproute/v/scorer/rule/0/backend/1"} 1
 envoy_server_state{} 0
 envoy_server_uptime{} 6100
 """
 """A proxy of Envoy Gateway 1.9.1 while stable has the weight 0, which drops its cluster and moves no other's name."""
 
 IDLE = """\
-envoy_cluster_membership_total{envoy_cluster_name="httproute/vigil/scorer/rule/0/backend/0"} 1
+envoy_cluster_membership_total{envoy_cluster_name="httproute/v/scorer/rule/0/backend/0"} 1
 envoy_server_state{} 0
 envoy_server_uptime{} 20
 """
@@ -204,14 +204,14 @@ envoy_server_uptime{} 0
 
 
 def test_a_cluster_of_weight_0_has_counted_nothing():
-    assert parse(PROXY, proxied("vigil", "scorer")).roles == {
+    assert parse(PROXY, proxied("v", "scorer")).roles == {
         "stable": Counters(), "canary": Counters(56), "shadow": Counters(84, 4),
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", [IDLE, BEGINNING])
 def test_an_envoy_that_nobody_asked_anything_has_counted_nothing(text):
-    assert set(parse(text, proxied("vigil", "scorer")).roles.values()) == {Counters()}
+    assert set(parse(text, proxied("v", "scorer")).roles.values()) == {Counters()}
 
 
 def test_an_envoy_that_serves_another_namespace_is_no_envoy_of_ours():
@@ -220,7 +220,7 @@ def test_an_envoy_that_serves_another_namespace_is_no_envoy_of_ours():
 
 
 def test_a_cluster_that_was_dropped_and_came_back_counts_from_zero():
-    names = proxied("vigil", "scorer")
+    names = proxied("v", "scorer")
 
     def at(second: float, text: str) -> Snapshot:
         text = text.replace("envoy_server_uptime{} 6100", f"envoy_server_uptime{{}} {6100 + second}")
