@@ -1,7 +1,8 @@
 """The commands of `python -m monitoring`: thin shells over the modules.
 
 Exit codes: 0 done, 2 wrong usage or environment, 3 a file that was given can't be used, 4 nothing to report,
-5 the database does not answer, 6 the schema is missing, altered, or newer than this code, or a right is missing.
+5 the database does not answer, 6 the schema is missing, altered, or newer than this code, or a right is missing,
+7 rows of an erased entity came meanwhile.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any
 import click
 from psycopg import IsolationLevel
 
-from . import labels, migrations, page, partitions, quality_command, report, retention, store
+from . import erase_command, erasure, labels, migrations, page, partitions, quality_command, report, retention, store
 from .database import session
 from .environment import settings, store_session
 from .errors import InputError, MonitoringError
@@ -20,7 +21,8 @@ from .settings import described
 
 EXIT_CODES = (
     "Exit codes: 0 done; 2 wrong usage or environment; 3 a file that was given can't be used; 4 nothing to report; "
-    "5 the database does not answer; 6 the schema is missing, altered, or newer than this code, or a right is missing."
+    "5 the database does not answer; 6 the schema is missing, altered, or newer than this code, or a right is missing; "
+    "7 rows of an erased entity came meanwhile."
 )
 _TIME = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
 
@@ -62,10 +64,18 @@ def make_partitions(ahead: int) -> None:
 @cli.command(name="retention")
 @click.option("--days", type=click.IntRange(2, 3660), required=True, help="Whole days to keep, besides today.")
 def drop_old_days(days: int) -> None:
-    """Drop the partitions of the days that are older than rows may be kept."""
+    """Forget the days that are older than rows may be kept, and rows of erased entities that came late."""
+    now, secret = datetime.now(UTC), settings().erasure_key
+    first_kept = now.date() - timedelta(days=days)
     with store_session() as connection:
-        dropped = retention.drop(connection, datetime.now(UTC).date() - timedelta(days=days))
+        late = erasure.late(connection, erasure.Key.of(secret.get_secret_value()), now) if secret else {}
+        forgotten = retention.forget(connection, first_kept, now)
+        dropped = retention.drop(connection, first_kept)
     click.echo(f"dropped {', '.join(dropped)}" if dropped else "no day is old enough")
+    for table, count in forgotten.items():
+        click.echo(f"{table}: {count} rows forgotten")
+    for table, count in late.items():
+        click.echo(f"{table}: {count} rows erased that came after their entity was")
 
 
 @cli.group(name="labels")
@@ -114,3 +124,4 @@ def _in_utc(time: datetime | None) -> datetime | None:
 
 
 cli.add_command(quality_command.command)
+cli.add_command(erase_command.command)

@@ -5,6 +5,7 @@
     +-- NothingError       4  there are no rows to report on
     +-- UnreachableError   5  the database does not answer, or refuses the user
     +-- SchemaError        6  the schema is missing, altered, or newer than this code
+    +-- RemainsError       7  rows of an erased entity were found afterwards
 
 A command that fails ends with the number beside its error.
 """
@@ -40,3 +41,9 @@ class SchemaError(MonitoringError):
     """The schema is missing, altered, or newer than this code."""
 
     exit_code = 6
+
+
+class RemainsError(MonitoringError):
+    """Rows of an erased entity were found afterwards."""
+
+    exit_code = 7

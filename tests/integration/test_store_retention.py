@@ -1,6 +1,6 @@
 """Old days are forgotten as a whole, and nothing else is."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import psycopg
 import pytest
@@ -59,6 +59,32 @@ def test_a_reader_that_does_not_end_stops_it_and_a_later_run_goes_on(database, m
             retention.drop(owner, FIXED_DAY)
         reader.rollback()
         assert retention.drop(owner, FIXED_DAY)
+
+
+def test_what_belongs_to_forgotten_days_is_forgotten_with_them(database):
+    noon = datetime.combine(FIXED_DAY, time(12), tzinfo=UTC)
+    with psycopg.connect(database.owner) as owner:
+        with owner.transaction():
+            for event, days in (("old", -1), ("kept", 0)):
+                at = noon + timedelta(days=days)
+                owner.execute(
+                    "insert into predictions (request_id, event_id, role, tag, scored_at, status, latency_us) "
+                    "values (%s, %s, 'stable', 't', %s, 200, 1)",
+                    [event, event, at],
+                )
+                owner.execute("insert into labels values (%s, 1, %s), (%s, 0, %s)", [event, at, event, noon + timedelta(hours=1)])
+                owner.execute("insert into rollout_counted values ('a', 'errors', %s, %s)", [event, at])
+            owner.execute("insert into labels values ('never scored', 1, %s)", [noon - timedelta(days=32)])
+            owner.execute("insert into labels values ('not scored yet', 1, %s)", [noon])
+            for at in (noon - retention.REPORTS - timedelta(days=1), noon):
+                owner.execute("insert into erasures (erased_at, counts) values (%s, '{}')", [at])
+        forgotten = retention.forget(owner, FIXED_DAY, noon)
+        assert forgotten == {"labels": 3, "rollout_counted": 1, "erasures": 1}
+        retention.drop(owner, FIXED_DAY)
+        assert retention.forget(owner, FIXED_DAY, noon) == {}
+        labels = owner.execute("select distinct event_id from labels order by 1").fetchall()
+        assert labels == [("kept",), ("not scored yet",)]
+        assert owner.execute("select entity from rollout_counted").fetchall() == [("kept",)]
 
 
 def test_without_the_schema_it_says_so(empty_database):
