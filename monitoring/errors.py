@@ -6,6 +6,7 @@
     +-- UnreachableError   5  the database does not answer, or refuses the user
     +-- SchemaError        6  the schema is missing, altered, or newer than this code
     +-- RemainsError       7  rows of an erased entity were found afterwards
+    +-- ArtifactsError     8  the artifact store does not give, or does not take, what it should
 
 A command that fails ends with the number beside its error.
 """
@@ -47,3 +48,9 @@ class RemainsError(MonitoringError):
     """Rows of an erased entity were found afterwards."""
 
     exit_code = 7
+
+
+class ArtifactsError(MonitoringError):
+    """The artifact store does not give, or does not take, what it should."""
+
+    exit_code = 8

@@ -52,7 +52,7 @@ def closed_by(now: datetime) -> date:
 
 
 def first_day(connection: Connection) -> date | None:
-    """The day of the oldest row of stable or canary; None without any."""
+    """The day of the oldest row that a stable model left; None without any."""
     ((first,),) = connection.execute(_FIRST).fetchall()
     return None if first is None else first.astimezone(UTC).date()
 
@@ -98,11 +98,7 @@ def _span(day: date) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_FIRST: Final[LiteralString] = """
-    select least(
-        (select min(scored_at) from predictions where role = 'stable'),
-        (select min(scored_at) from predictions where role = 'canary')
-    )"""
+_FIRST: Final[LiteralString] = "select min(scored_at) from predictions where role = 'stable'"
 _SERVED: Final[LiteralString] = """
     select tag
     from generate_series(%(start)s::timestamptz, %(last)s::timestamptz, %(probe)s::interval) as probes (at)

@@ -206,9 +206,9 @@ def test_a_day_without_rows_has_the_model_that_was_stable_last(owner):
     assert windows.stable_tag(owner, FIXED_DAY) == TAG
 
 
-def test_the_first_day_is_the_one_of_the_oldest_row(owner):
+def test_the_first_day_is_the_one_of_stable_s_oldest_row(owner):
     assert windows.first_day(owner) is None
-    add(owner, {}, MIDNIGHT, role="canary")
+    add(owner, {}, MIDNIGHT - timedelta(hours=1), role="canary")
     add(owner, {}, NOON)
     add(owner, {}, MIDNIGHT - timedelta(hours=1), role="shadow")
     assert windows.first_day(owner) == FIXED_DAY
