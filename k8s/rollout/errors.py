@@ -8,6 +8,7 @@
     +-- LeaseError           6
     |   +-- HeldError            a controller runs already
     |   +-- LostError            this controller's lease is somebody else's now
+    +-- WaitsError               a controller that stands by; it never ends by this
     +-- DisagreesError       7   decided again, the recorded evidence gives something else
     +-- RefusedError         14  the model may not start: banned, or its comparison says no
 
@@ -59,6 +60,10 @@ class HeldError(LeaseError):
 
 class LostError(LeaseError):
     """This controller's lease is somebody else's now."""
+
+
+class WaitsError(RolloutError):
+    """A controller runs already, and this one stands by until it can take the lease."""
 
 
 class DisagreesError(RolloutError):

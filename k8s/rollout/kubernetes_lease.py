@@ -10,7 +10,10 @@ from k8s.rollout.leases import Holder
 
 NAME: Final = "rollout"
 SECONDS: Final = 30
-"""A holder that has not renewed for this long is gone. A controller renews at every tick, each 5 s at most."""
+"""A holder that has not renewed for this long is gone. A controller looks at every tick, each 5 s at most."""
+
+_RENEWED_AFTER: Final = timedelta(seconds=8)
+"""An older renewal is renewed; a write at every tick would be one a second under a plan with short blocks."""
 
 
 def _now() -> datetime:
@@ -35,11 +38,15 @@ class KubernetesLease:
         self._who = who
 
     def renew(self, now: datetime) -> None:
+        """One that ran out while the API server was away is still ours, unless somebody has taken it since."""
         found = self._read()
-        held = _holder(found, now)
-        if self._who is None or held is None or held.who != self._who:
-            raise LostError(f"the lease {NAME} is {held or 'nobody'}'s, not this controller's any more; start it again")
-        if not self._write(found, self._who, acquired=held.since or now, renewed=now):
+        spec = found.get("spec", {}) if found else {}
+        who = spec.get("holderIdentity")
+        if self._who is None or who != self._who:
+            raise LostError(f"the lease {NAME} is {who or 'nobody'}'s, not this controller's any more; start it again")
+        if found is not None and timedelta(0) <= now - _renewed(found) < _RENEWED_AFTER:
+            return
+        if not self._write(found, who, acquired=datetime.fromisoformat(spec["acquireTime"]), renewed=now):
             raise LostError(f"somebody else wrote the lease {NAME} at this moment; start this controller again")
 
     def release(self) -> None:
@@ -88,10 +95,13 @@ def _holder(lease: Object | None, now: datetime) -> Holder | None:
     spec = lease.get("spec", {}) if lease else {}
     if not spec.get("holderIdentity"):
         return None
-    renewed = datetime.fromisoformat(spec["renewTime"])
-    if now - renewed > timedelta(seconds=spec.get("leaseDurationSeconds", SECONDS)):
+    if lease is None or now - _renewed(lease) > timedelta(seconds=spec.get("leaseDurationSeconds", SECONDS)):
         return None
     return Holder(spec["holderIdentity"], datetime.fromisoformat(spec["acquireTime"]))
+
+
+def _renewed(lease: Object) -> datetime:
+    return datetime.fromisoformat(lease["spec"]["renewTime"])
 
 
 def _written(time: datetime) -> str:

@@ -40,8 +40,11 @@ class Metrics:
         self.suspended = self._gauge("suspended", "1 while the candidate has no ready copy, and so no traffic.")
         self.undo_proposed = self._gauge("undo_proposed", "1 while undoing the last promotion is proposed.")
         self.ticks = self._counter(
-            "ticks", "Looks at the world: ok, failed (a part was away), crashed (a bug).", ["outcome"]
+            "ticks",
+            "Looks at the world: ok, failed (a part was away), crashed (a bug), waits (stands by).",
+            ["outcome"],
         )
+        self.leads = self._gauge("leads", "1 while this controller holds the lease; 0: it stands by.")
         self.tick_seconds = Histogram(
             "vigil_rollout_tick_seconds", "How long a tick took.", buckets=_TICK_SECONDS, registry=self.registry
         )
@@ -118,7 +121,7 @@ class Metrics:
 
     def _prepare(self) -> None:
         """Series exist from the beginning, so that a first verdict is a rise and not a birth."""
-        for outcome in ("ok", "failed", "crashed"):
+        for outcome in ("ok", "failed", "crashed", "waits"):
             self.ticks.labels(outcome)
         for outcome in ("taken", "failed"):
             self.webhook.labels(outcome)

@@ -18,6 +18,7 @@ from k8s.rollout.health import HealthServer
 from k8s.rollout.metrics import Metrics
 from k8s.rollout.observed_evidence import ObservedEvidence
 from k8s.rollout.settings import Settings
+from k8s.rollout.tenure import Tenure
 from k8s.rollout.ticking import Ticker
 from k8s.rollout.webhook import Address, Webhook
 
@@ -29,7 +30,9 @@ HOOKED: Final = frozenset(
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-@click.command("run", epilog="Ends with 0 at SIGTERM or Ctrl-C, with 6 when a controller runs already.")
+@click.command(
+    "run", epilog="Ends with 0 at SIGTERM or Ctrl-C; with 6 when a controller runs already, or the lease is lost."
+)
 @click.option("--once", is_flag=True, help="One tick, and end: 0 when all of it was done, else 1.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), default=None, help="As ROLLOUT_METRICS_PORT.")
 @click.pass_context
@@ -39,24 +42,25 @@ def run_command(ctx: click.Context, *, once: bool, metrics_port: int | None) -> 
     given = {} if metrics_port is None else {"metrics_port": metrics_port}
     settings = Settings(**given)  # type: ignore[arg-type]  # the others come from the environment
     logs.install(settings.log_format)
-    with desk.backend() as backend, _held(backend, settings, desk):
-        done = _run(backend, settings, desk, once=once)
+    with desk.backend() as backend, _held(backend, settings, desk, once=once) as tenure:
+        done = _run(backend, settings, desk, tenure, once=once)
     ctx.exit(0 if done else 1)
 
 
 @contextmanager
-def _held(backend: Backend, settings: Settings, desk: Desk) -> Iterator[None]:
+def _held(backend: Backend, settings: Settings, desk: Desk, *, once: bool) -> Iterator[Tenure]:
     """The lease, given back at the end. Raises HeldError, and NotRunningError where no controller can run."""
     if backend.lacks:
         raise NotRunningError(backend.lacks)
-    backend.lease.take(settings.identity, desk.clock())
+    tenure = Tenure(backend.lease, settings.identity, desk.clock, standby=settings.standby and not once)
+    tenure.begin()
     try:
-        yield
+        yield tenure
     finally:
-        backend.lease.release()
+        tenure.end()
 
 
-def _run(backend: Backend, settings: Settings, desk: Desk, *, once: bool) -> bool:
+def _run(backend: Backend, settings: Settings, desk: Desk, tenure: Tenure, *, once: bool) -> bool:
     metrics = Metrics()
     with ExitStack() as stack:
         webhook = stack.enter_context(_webhook(settings, metrics))
@@ -64,10 +68,10 @@ def _run(backend: Backend, settings: Settings, desk: Desk, *, once: bool) -> boo
         pace = _Pace(settings)
         ticker = Ticker(
             Controller(watched, desk.clock).tick,
-            backend.lease,
-            desk.clock,
+            tenure,
             metrics,
             see=lambda report: _see(report, metrics, webhook, pace),
+            changes=backend.changes,
         )
         if once:
             return ticker.once()
@@ -128,7 +132,7 @@ def _until_asked(ticker: Ticker) -> Iterator[None]:
     """SIGTERM and Ctrl-C let the tick in hand end, and then the loop; a second one ends the process at once."""
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        ticker.stop.set()
+        ticker.end()
         signal.signal(number, signal.SIG_DFL)
 
     before: dict[int, Callable[..., Any] | int | None] = {each: signal.signal(each, ask) for each in _SIGNALS}

@@ -151,6 +151,16 @@ def test_a_lease_is_one_controllers_until_it_is_given_back_or_runs_out() -> None
     assert other.holder() is None
 
 
+def test_a_lease_that_ran_out_and_that_nobody_took_is_still_its_holders() -> None:
+    cluster, now = MemoryCluster(), [NOW]
+    one, other = (KubernetesLease(cluster, lambda: now[0]) for _ in range(2))  # type: ignore[arg-type]
+    one.take("one", NOW)
+    now[0] += timedelta(hours=1)
+    assert other.holder() is None
+    one.renew(now[0])
+    assert str(other.holder()).startswith("one, since 2026-11-01")
+
+
 def test_of_two_that_take_a_lease_at_once_one_gets_it() -> None:
     cluster = MemoryCluster()
     slow = KubernetesLease(cluster)  # type: ignore[arg-type]

@@ -6,9 +6,11 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -19,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from k8s.local.ports import free_ports
 from k8s.rollout import logs
 from k8s.rollout.blocks import Affected, Arm, CanaryBlock, Waiting
+from k8s.rollout.changes import NoChanges
 from k8s.rollout.cli import main
 from k8s.rollout.controller import Controller, TickReport
 from k8s.rollout.errors import LostError, NotRunningError, UsageError
@@ -26,11 +29,13 @@ from k8s.rollout.evidence import Question
 from k8s.rollout.file_store import FileStore
 from k8s.rollout.fleets import FleetError
 from k8s.rollout.health import Health, HealthServer
+from k8s.rollout.leases import Holder, MemoryLease
 from k8s.rollout.metrics import Metrics
 from k8s.rollout.model_rollout import ModelRollout, Outcome, Phase, Spec, Status
 from k8s.rollout.observed_evidence import ObservedEvidence
 from k8s.rollout.plan import Plan
 from k8s.rollout.settings import Settings
+from k8s.rollout.tenure import CONFIRM_SECONDS, Tenure
 from k8s.rollout.ticking import Ticker
 from tests.doubles.memory_backend import BEGINNING, CANDIDATE, STABLE, World
 from tests.waiting import wait_for
@@ -68,15 +73,15 @@ def arm(requests: int, errors: int) -> Arm:
 
 
 def ticker(world: World, metrics: Metrics) -> Ticker:
-    lease = world.backend().lease
-    lease.take("the test", world.now)
-    backend = replace(world.backend(), lease=lease, evidence=ObservedEvidence(world.evidence, metrics.see_obstacle))
+    tenure = Tenure(world.backend().lease, "the test", lambda: world.now)
+    tenure.begin()
+    backend = replace(world.backend(), evidence=ObservedEvidence(world.evidence, metrics.see_obstacle))
     return Ticker(
         Controller(backend, lambda: world.now).tick,
-        lease,
-        lambda: world.now,
+        tenure,
         metrics,
         see=metrics.see,
+        changes=NoChanges(),
         ticks=lambda: 0.0,
     )
 
@@ -99,7 +104,7 @@ def test_one_tick_that_can_not_see_a_part_of_the_world_ends_with_1() -> None:
     world.fleet.failure = FleetError("no route to the fleet")
     ended = run(world, "--once")
     assert ended.exit_code == 1
-    told = json.loads(ended.stderr.splitlines()[0])
+    told = json.loads(ended.stderr.splitlines()[1])
     assert (told["event"], told["level"], told["problem"]) == ("rollout.problem", "warning", "no route to the fleet")
 
 
@@ -210,19 +215,19 @@ def test_gates_of_an_earlier_phase_leave_the_metrics() -> None:
     assert value(metrics, "gate_harm", gate="flips") is None
 
 
-class Lease:
-    def __init__(self, *ends: Exception | None) -> None:
-        self.ends = list(ends)
+def scripted(tick: Callable[[], TickReport], *renewals: Exception | None) -> tuple[Ticker, Metrics]:
+    """A ticker whose lease is renewed with these errors, and then without any."""
+    metrics, ends = Metrics(), list(renewals)
+    lease = MemoryLease({})
 
-    def renew(self, _now: object) -> None:
-        end = self.ends.pop(0) if self.ends else None
-        if end is not None:
+    def renew(_now: object) -> None:
+        if ends and (end := ends.pop(0)) is not None:
             raise end
 
-
-def scripted(tick: Callable[[], TickReport], *renewals: Exception | None) -> tuple[Ticker, Metrics]:
-    metrics = Metrics()
-    return Ticker(tick, Lease(*renewals), lambda: BEGINNING, metrics, see=metrics.see), metrics
+    lease.renew = renew  # type: ignore[method-assign]
+    tenure = Tenure(lease, "the test", lambda: BEGINNING)
+    tenure.begin()
+    return Ticker(tick, tenure, metrics, see=metrics.see, changes=NoChanges()), metrics
 
 
 def test_a_mistake_of_ours_ends_the_tick_and_not_the_controller(caplog: pytest.LogCaptureFixture) -> None:
@@ -234,8 +239,8 @@ def test_a_mistake_of_ours_ends_the_tick_and_not_the_controller(caplog: pytest.L
             raise found
         return found
 
-    caplog.set_level(logging.INFO, "k8s")
     loop, metrics = scripted(tick)
+    caplog.set_level(logging.INFO, "k8s")
     assert not loop.once()
     assert loop.problem == "ZeroDivisionError: oh"
     assert not loop.health(1, 60).ready
@@ -247,8 +252,10 @@ def test_a_mistake_of_ours_ends_the_tick_and_not_the_controller(caplog: pytest.L
 
 def test_the_age_of_a_tick_is_the_time_since_it_ended() -> None:
     metrics, now = Metrics(), [100.0]
+    tenure = Tenure(MemoryLease({}), "the test", lambda: BEGINNING)
+    tenure.begin()
     loop = Ticker(
-        lambda: TickReport(BEGINNING), Lease(), lambda: BEGINNING, metrics, see=metrics.see, ticks=lambda: now[0]
+        lambda: TickReport(BEGINNING), tenure, metrics, see=metrics.see, changes=NoChanges(), ticks=lambda: now[0]
     )
     now[0] = 130.0
     assert (value(metrics, "tick_age_seconds"), loop.health(1, 60).age) == (30, 30)
@@ -326,3 +333,90 @@ def test_an_object_that_is_no_rollout_is_refused_by_file(tmp_path: Path) -> None
         ended = CliRunner().invoke(main, command, obj=world.desk())
         assert ended.exit_code == 3, ended.output
         assert "rollout.json" in ended.output
+
+
+def test_a_controller_that_stands_by_does_nothing_until_the_lease_is_free(caplog: pytest.LogCaptureFixture) -> None:
+    places = {"rollout": Holder("ann", BEGINNING)}
+    metrics, ticks = Metrics(), []
+    tenure = Tenure(MemoryLease(places), "bob", lambda: BEGINNING, standby=True)
+    tenure.begin()
+
+    def tick() -> TickReport:
+        ticks.append(1)
+        return TickReport(BEGINNING)
+
+    loop = Ticker(tick, tenure, metrics, see=metrics.see, changes=NoChanges())
+    caplog.set_level(logging.INFO, "k8s")
+    assert [loop.once(), loop.once()] == [False, False]
+    assert (ticks, value(metrics, "leads"), value(metrics, "ticks_total", outcome="waits")) == ([], 0, 2)
+    health = loop.health(1, 60)
+    assert (health.live, health.ready) == (True, False)
+    assert "a controller runs already: ann" in health.problem
+    places.clear()
+    assert loop.once()
+    assert (ticks, value(metrics, "leads"), loop.health(1, 60).ready) == ([1], 1, True)
+    assert [record.message for record in caplog.records] == ["lease.waits", "lease.taken", "tick.recovered"]
+    places["rollout"] = Holder("ann", BEGINNING)
+    with pytest.raises(LostError):
+        loop.once()
+    tenure.end()
+    assert places["rollout"].who == "ann"
+
+
+def test_a_standby_ends_at_once_when_it_is_asked_to() -> None:
+    world = served(World()).attended()
+    killer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGTERM])
+    killer.start()
+    ended = run(world, ROLLOUT_STANDBY="true", ROLLOUT_TICK_SECONDS="60")
+    killer.join()
+    assert ended.exit_code == 0, ended.output
+    assert world.store.read().status.ticked_at is None
+    assert next(iter(world.leases.values())).who == "another process"
+
+
+def test_before_a_change_a_lease_is_renewed_that_was_not_for_long() -> None:
+    places: dict[str, Holder] = {}
+    now = [0.0]
+    tenure = Tenure(MemoryLease(places), "ann", lambda: BEGINNING, ticks=lambda: now[0])
+    tenure.begin()
+    places["rollout"] = Holder("bob", BEGINNING)
+    now[0] = CONFIRM_SECONDS
+    tenure.confirm()
+    now[0] += 0.1
+    with pytest.raises(LostError):
+        tenure.confirm()
+
+
+def test_a_lease_that_can_not_be_given_back_ends_no_controller_with_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    lease = MemoryLease({})
+
+    def release() -> None:
+        raise NotRunningError("no API server")
+
+    lease.release = release  # type: ignore[method-assign]
+    tenure = Tenure(lease, "ann", lambda: BEGINNING)
+    tenure.begin()
+    tenure.end()
+    assert [(record.message, record.problem) for record in caplog.records] == [("lease.kept", "no API server")]
+
+
+def test_a_change_is_followed_by_a_tick_at_once_and_many_by_few() -> None:
+    ticks: list[float] = []
+    changes = NoChanges()
+
+    def tick() -> TickReport:
+        ticks.append(time.monotonic())
+        if len(ticks) == 4:
+            loop.end()
+        for _ in range(100):
+            changes.wake()
+        return TickReport(BEGINNING)
+
+    metrics = Metrics()
+    tenure = Tenure(MemoryLease({}), "ann", lambda: BEGINNING)
+    tenure.begin()
+    loop = Ticker(tick, tenure, metrics, see=metrics.see, changes=changes)
+    began = time.monotonic()
+    loop.run(lambda: 60.0)
+    assert time.monotonic() - began < 10
+    assert all(later - earlier > 0.19 for earlier, later in pairwise(ticks))
