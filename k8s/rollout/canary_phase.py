@@ -152,7 +152,7 @@ def _keep(turn: Turn, *, unless_risen: bool = False) -> None:
     if attempt.step is None or attempt.suspended is not None or stays:
         turn.put(turn.split.canary)
     elif turn.put(weight) and found != weight:
-        turn.note("rollout.corrected", f"somebody set the canary to {found} %: it is {weight} % again", found=found)
+        turn.correct(f"somebody set the canary to {found} %: it is {weight} % again", found=found)
 
 
 def _record_step(turn: Turn, step: int) -> None:

@@ -98,6 +98,7 @@ class Controller:
         try:
             tick.rollout = rollout = backend.store.read()
             tick.split = split = backend.router.current()
+            altered = backend.router.altered()
             tick.copies = copies = backend.fleet.look()
         except (StoreError, RouterError, FleetError, OSError) as error:
             tick.failed("holds, as a part of the world can't be seen", error)
@@ -111,6 +112,7 @@ class Controller:
             rollout=rollout,
             split=split,
             copies=copies,
+            altered=altered,
             evidence=self._evidence(rollout, tick.at),
             prediction=prediction,
             prediction_problem=problem,

@@ -6,9 +6,12 @@ FleetError
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from k8s.rollout.routers import Role
+
+Wanted = Literal["tag", "copies"]
+"""What a fleet is told of a role."""
 
 
 class FleetError(Exception):
@@ -36,6 +39,8 @@ class Copies:
     settled: bool = True
     problem: str = ""
     """Why a copy is not ready, if it is known: 'no such artifact', 'CrashLoopBackOff', ..."""
+    altered: frozenset[Wanted] = frozenset()
+    """What of it somebody else wrote since the fleet did, where that is known."""
 
     @property
     def serving(self) -> int:

@@ -211,6 +211,20 @@ class _ConflictError(ClusterError):
     """It is there already, or not as it was read."""
 
 
+def owners(found: Object, *path: str) -> frozenset[str]:
+    """Who wrote a field last, by the names of field managers: the object's own account, `metadata.managedFields`."""
+    account = found.get("metadata", {}).get("managedFields", ())
+    return frozenset(each["manager"] for each in account if _has(each.get("fieldsV1", {}), path))
+
+
+def _has(fields: Object, path: tuple[str, ...]) -> bool:
+    for name in path:
+        if f"f:{name}" not in fields:
+            return False
+        fields = fields[f"f:{name}"]
+    return True
+
+
 def connect(namespace: str | None = None) -> Cluster:
     """The cluster of this pod, else of KUBECONFIG; `namespace`: by default the pod's or the context's own.
 

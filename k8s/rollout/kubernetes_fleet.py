@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from k8s.rollout.fleets import Copies, FleetError
-from k8s.rollout.kubernetes_api import AbsentError, Cluster, ClusterError, Kind, Object
+from k8s.rollout.fleets import Copies, FleetError, Wanted
+from k8s.rollout.kubernetes_api import AbsentError, Cluster, ClusterError, Kind, Object, owners
 from k8s.rollout.routers import SERVICES, Role
 
 TAG: Final = "vigil.dev/tag"
@@ -23,6 +23,15 @@ SETTLED_SECONDS: Final = 5.0
 
 _WAITS: Final = frozenset({"PodInitializing", "ContainerCreating"})
 """Reasons of a container that just begins."""
+
+
+_TAGGER: Final = "vigil-tag"
+_SCALER: Final = "vigil-replicas"
+_FIELDS: Final[dict[Wanted, tuple[str, ...]]] = {
+    "tag": ("spec", "template", "metadata", "annotations", TAG),
+    "copies": ("spec", "replicas"),
+}
+_OURS: Final[dict[Wanted, str]] = {"tag": _TAGGER, "copies": _SCALER}
 
 
 def _now() -> datetime:
@@ -40,17 +49,20 @@ class KubernetesFleet:
         return {role: self._copies(role) for role in SERVICES}
 
     def assign(self, role: Role, tag: str | None) -> None:
-        wanted = self._deployment(role)["spec"]["replicas"]
+        found = self._deployment(role)
+        wanted = found["spec"]["replicas"]
         if tag is None and wanted:
             raise FleetError(f"{role} has {wanted} copies; scale it to 0 before its version is taken away")
-        template = {"metadata": {"annotations": {TAG: tag}}} if tag else {}
-        self._apply(role, {"template": template} if template else {}, "vigil-tag")
+        if tag is None and owners(found, *_FIELDS["tag"]) - {_TAGGER}:
+            # What somebody else wrote goes only once it is ours.
+            self._apply(role, _tagged(""), _TAGGER)
+        self._apply(role, _tagged(tag) if tag else {}, _TAGGER)
 
     def scale(self, role: Role, copies: int) -> None:
         if copies < 0:
             raise FleetError(f"{copies} copies of {role}; expected 0 or more")
         self._deployment(role)
-        self._apply(role, {"replicas": copies}, "vigil-replicas")
+        self._apply(role, {"replicas": copies}, _SCALER)
 
     def _copies(self, role: Role) -> Copies:
         deployment = self._deployment(role)
@@ -93,7 +105,18 @@ def copies(deployment: Object, pods: list[Object], now: datetime) -> Copies:
         restarts=sum(_restarts(pod) for pod in pods),
         settled=len(pods) <= wanted and all(_tag(pod) == tag and not _ends(pod) for pod in pods),
         problem=_problem(tag, pods) if ready < wanted else "",
+        altered=_altered(deployment),
     )
+
+
+def _altered(deployment: Object) -> frozenset[Wanted]:
+    """What somebody else has written: a field that nobody wrote has a default, and is nobody's."""
+    by = {what: owners(deployment, *path) for what, path in _FIELDS.items()}
+    return frozenset(what for what, who in by.items() if who and _OURS[what] not in who)
+
+
+def _tagged(tag: str) -> Object:
+    return {"template": {"metadata": {"annotations": {TAG: tag}}}}
 
 
 def _tag(annotated: Object) -> str | None:

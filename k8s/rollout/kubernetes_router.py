@@ -1,8 +1,12 @@
 """The router of a cluster: one HTTPRoute, applied whole from the template of `k8s/base/gateway`.
 
-Rules and backendRefs are atomic lists, so the object has one owner: whoever holds the rollout's lease.
+Rules and backendRefs are atomic lists, so the object has one owner: whoever holds the rollout's lease. It bears two
+annotations: the split that was applied, which counts where somebody else made the rules into something that holds none,
+and the template's hash, so that a new template is applied without waiting for the next change of a weight.
 """
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +14,15 @@ from typing import Any, Final
 
 import yaml
 
-from k8s.rollout.kubernetes_api import AbsentError, Cluster, ClusterError, Kind
+from k8s.rollout.kubernetes_api import AbsentError, Cluster, ClusterError, Kind, owners
 from k8s.rollout.routers import NotInForceError, Route, RouteError, RouterError, Split, split_of, with_split
 
 APPLY_SECONDS: Final = 20.0
 """Envoy Gateway accepts a route within a second or two; a cluster that is busy with something else may take longer."""
 
 _MANAGER: Final = "vigil-router"
+_SPLIT: Final = "vigil.dev/split"
+_TEMPLATE: Final = "vigil.dev/template"
 _POLL_SECONDS: Final = 0.2
 
 
@@ -38,36 +44,56 @@ class KubernetesRouter:
         self._cluster = cluster
         self._template = template
         self._name: str = template["metadata"]["name"]
+        self._hash = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
         self._wait = wait
         self._clock = clock
 
     def apply(self, split: Split) -> None:
         """Raises RouterError when the API server refuses, NotInForceError when no gateway accepts it in time."""
         try:
-            written = self._cluster.apply(Kind.ROUTES, with_split(self._template, split), _MANAGER)
+            written = self._cluster.apply(Kind.ROUTES, self._annotated(split), _MANAGER)
             if self._wait:
                 self._wait_for(written["metadata"]["generation"])
         except ClusterError as error:
             raise RouterError(str(error)) from error
 
     def current(self) -> Split:
-        """The split in the HTTPRoute; the template's while there is none."""
-        try:
-            return split_of(self._cluster.get(Kind.ROUTES, self._name))
-        except AbsentError:
+        """The split in the HTTPRoute; the template's while there is none, or none that could be read or remembered."""
+        found = self._get()
+        if found is None:
             return split_of(self._template)
-        except ClusterError as error:
-            raise RouterError(str(error)) from error
+        try:
+            return split_of(found)
+        except RouterError:
+            return _remembered(found) or split_of(self._template)
+
+    def altered(self) -> str:
+        found = self._get()
+        if found is None:
+            return f"HTTPRoute {self._name} is not there"
+        if any(_MANAGER not in owners(found, "spec", field) for field in self._template["spec"]):
+            return f"somebody else changed HTTPRoute {self._name}"
+        if found["metadata"].get("annotations", {}).get(_TEMPLATE) != self._hash:
+            return f"HTTPRoute {self._name} is not of the template that is deployed now"
+        return ""
 
     def exists(self) -> bool:
         """Whether there is a route at all. Raises RouterError."""
+        return self._get() is not None
+
+    def _get(self) -> Route | None:
         try:
-            self._cluster.get(Kind.ROUTES, self._name)
+            return self._cluster.get(Kind.ROUTES, self._name)
         except AbsentError:
-            return False
+            return None
         except ClusterError as error:
             raise RouterError(str(error)) from error
-        return True
+
+    def _annotated(self, split: Split) -> Route:
+        route = with_split(self._template, split)
+        metadata = route["metadata"]
+        words = {_SPLIT: f"{split.stable},{split.canary},{split.mirror}", _TEMPLATE: self._hash}
+        return {**route, "metadata": {**metadata, "annotations": metadata.get("annotations", {}) | words}}
 
     def _wait_for(self, generation: int) -> None:
         deadline = self._clock() + APPLY_SECONDS
@@ -89,6 +115,15 @@ def template(file: Path) -> Route:
         raise RouteError(f"{file} holds no HTTPRoute")
     split_of(parsed)
     return parsed
+
+
+def _remembered(route: Route) -> Split | None:
+    """The split that was applied last, as the route's annotation says; None: it says none."""
+    words = route["metadata"].get("annotations", {}).get(_SPLIT, "")
+    try:
+        return Split(*map(int, words.split(",")))
+    except (TypeError, ValueError):
+        return None
 
 
 def _refused(route: Route, generation: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from k8s.rollout.fleets import Copies, FleetError
+from k8s.rollout.fleets import Copies, FleetError, Wanted
 from k8s.rollout.routers import SERVICES, Role
 
 NO_TAG: Final = "no version assigned"
@@ -32,6 +32,7 @@ class MemoryRole:
     restarts: int = 0
     problem: str = ""
     """While it is not empty, none of the role's copies becomes ready."""
+    altered: frozenset[Wanted] = frozenset()
 
 
 Snapshot = tuple[tuple[Role, MemoryRole], ...]
@@ -57,13 +58,24 @@ class MemoryFleet:
         found = self._roles[role]
         if tag is None and found.wanted:
             raise FleetError(f"{role} has {found.wanted} copies; scale it to 0 before its version is taken away")
-        self._want(role, replace(found, tag=tag))
+        self._want(role, replace(found, tag=tag, altered=found.altered - {"tag"}))
 
     def scale(self, role: Role, copies: int) -> None:
         self._reach()
         if copies < 0:
             raise FleetError(f"{copies} copies of {role}; expected 0 or more")
-        self._want(role, replace(self._roles[role], wanted=copies))
+        found = self._roles[role]
+        self._want(role, replace(found, wanted=copies, altered=found.altered - {"copies"}))
+
+    def assign_by_hand(self, role: Role, tag: str | None) -> None:
+        """Somebody else, not the rollout, rolls a role to a model."""
+        found = self._roles[role]
+        self._want(role, replace(found, tag=tag, altered=found.altered | {"tag"}))
+
+    def scale_by_hand(self, role: Role, copies: int) -> None:
+        """Somebody else, not the rollout, wants so many copies."""
+        found = self._roles[role]
+        self._want(role, replace(found, wanted=copies, altered=found.altered | {"copies"}))
 
     def advance(self, role: Role) -> bool:
         """Lets one thing happen that brings the role nearer to what is wanted; False when nothing can."""
@@ -136,7 +148,7 @@ class MemoryFleet:
         other = sum(copy.ready for copy in found.copies if copy.tag != found.tag)
         nothing_else = len(found.copies) <= found.wanted and all(copy.tag == found.tag for copy in found.copies)
         problem = self._problem(found) if ready < found.wanted else ""
-        return Copies(found.tag, found.wanted, ready, other, found.restarts, nothing_else, problem)
+        return Copies(found.tag, found.wanted, ready, other, found.restarts, nothing_else, problem, found.altered)
 
 
 def _gone(found: MemoryRole) -> MemoryRole | None:

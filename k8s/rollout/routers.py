@@ -74,6 +74,12 @@ class Router(Protocol):
     def current(self) -> Split:
         """The split that was applied last, by whichever router on the same object. Raises RouterError."""
 
+    def altered(self) -> str:
+        """How somebody else changed the object since, in words; '' when nobody did, as far as is known.
+
+        Applying a split again puts it right. Raises RouterError.
+        """
+
 
 class MemoryRouter:
     """A router whose object lives in a dictionary, under the name of the route: for tests and dry runs."""
@@ -88,6 +94,9 @@ class MemoryRouter:
 
     def current(self) -> Split:
         return split_of(self._objects.get(self._name, self._template))
+
+    def altered(self) -> str:
+        return ""
 
 
 def with_split(route: Route, split: Split) -> Route:

@@ -98,7 +98,7 @@ def as_json(sight: Sight) -> dict[str, Any]:
     return {
         **json.loads(sight.rollout.model_dump_json(include={"spec", "status"})),
         "split": None if sight.split is None else asdict(sight.split),
-        "fleet": None if sight.fleet is None else {role: asdict(copies) for role, copies in sight.fleet.items()},
+        "fleet": None if sight.fleet is None else {role: _plain(copies) for role, copies in sight.fleet.items()},
         "controller": None
         if holder is None
         else {"who": holder.who, "since": holder.since.isoformat() if holder.since else None},
@@ -107,3 +107,7 @@ def as_json(sight: Sight) -> dict[str, Any]:
         "events": [json.loads(event.model_dump_json()) for event in sight.events],
         "problems": list(sight.problems),
     }
+
+
+def _plain(copies: Copies) -> dict[str, Any]:
+    return {**asdict(copies), "altered": sorted(copies.altered)}

@@ -52,7 +52,7 @@ def correct_stable(turn: Turn, tag: str) -> None:
     """Nobody puts a model into stable by another way than a rollout."""
     found = turn.copies["stable"].tag or "no model"
     turn.assign("stable", tag)
-    turn.note("rollout.corrected", f"somebody else gave stable {found}: it is rolled back to {tag}", found=found)
+    turn.correct(f"somebody else gave stable {found}: it is rolled back to {tag}", found=found)
 
 
 def _first(turn: Turn) -> bool:

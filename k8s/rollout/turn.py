@@ -21,6 +21,9 @@ from k8s.rollout.model_rollout import (
 from k8s.rollout.routers import Role, Split
 from k8s.rollout.world import Assign, Command, Save, Scale, SetSplit, World
 
+CORRECTED: Final = "rollout.corrected"
+"""Kind of the event that says what somebody else had changed."""
+
 FIRST_COPIES: Final = "its first copies start"
 """Why an attempt is suspended at its beginning."""
 
@@ -42,6 +45,7 @@ class Turn:
         self.split = world.split
         self._saved = world.rollout.status
         self._commands: list[Command] = []
+        self._begun_at = self.status.events
         if self.status.observed_generation != world.rollout.generation:
             self.change(observed_generation=world.rollout.generation)
 
@@ -85,16 +89,22 @@ class Turn:
             return False
         if found.serving:
             self.confirm()
+        if "tag" in found.altered and role != "stable":
+            self.correct(f"somebody else gave the {role} {found.tag or 'no model'}: that is put right", found=found.tag)
         self._commands.append(Assign(role, tag))
         return True
 
     def scale(self, role: Role, copies: int) -> bool:
         """Wants so many copies; False when that is wanted already."""
-        wanted = self.copies[role].wanted
-        if wanted == copies:
+        wanted, altered = self.copies[role].wanted, "copies" in self.copies[role].altered
+        if wanted == copies and not altered:
             return False
         if copies < wanted:
             self.confirm()
+        if altered:
+            # More than it needs are no harm, and none goes while it has traffic.
+            ended = "it keeps them for now" if wanted == copies else f"it has {copies} again"
+            self.correct(f"somebody else wanted {wanted} copies of the {role}: {ended}", found=wanted)
         self._commands.append(Scale(role, copies))
         return True
 
@@ -127,6 +137,12 @@ class Turn:
         )
         self.change(events=number, outbox=(*self.status.outbox, event)[-OUTBOX:])
 
+    def correct(self, message: str, **numbers: Any) -> None:
+        """Records that what somebody else changed is put right; one record a tick says enough."""
+        new = (event for event in self.status.outbox if event.number > self._begun_at)
+        if all(event.kind != CORRECTED for event in new):
+            self.note(CORRECTED, message, **numbers)
+
     def say(self, phase: Phase, message: str) -> None:
         """What goes on, for people."""
         self.change(phase=phase, message=message)
@@ -139,6 +155,9 @@ class Turn:
 
     def commands(self) -> tuple[Command, ...]:
         """All of them; what was changed is saved at the end, and a sign of life now and then."""
+        if self.world.altered:
+            self.confirm()
+            self.correct(f"{self.world.altered}: it is applied again, with {self.split.canary} % for the canary")
         ticked = self._saved.ticked_at
         if self.status == self._saved and (ticked is None or not timedelta(0) <= self.now - ticked < SIGN_OF_LIFE):
             self.change(ticked_at=self.now)

@@ -20,6 +20,8 @@ class World:
     rollout: ModelRollout
     split: Split
     copies: Mapping[Role, Copies]
+    altered: str = ""
+    """How somebody else changed the route since the split was put into force, if so; in words."""
     evidence: Answer[ShadowBlock] | Answer[CanaryBlock] | None = None
     """What the evidence source answers to `questions.question`; None: nothing was asked."""
     prediction: Prediction | None = None

@@ -37,7 +37,11 @@ class MemoryCluster:
             found = _merged(found, content)
         version = self._versions[key]
         generation = self._generations.get(key, version)
-        found["metadata"] |= {"resourceVersion": str(version), "generation": generation}
+        owned = [
+            {"manager": manager, "fieldsV1": _fields(content)}
+            for manager, content in self._applied.get(key, {}).items()
+        ]
+        found["metadata"] |= {"resourceVersion": str(version), "generation": generation, "managedFields": owned}
         if kind is Kind.ROUTES and self.accepts:
             condition = {"type": "Accepted", "status": "True", "observedGeneration": version}
             found["status"] = {"parents": [{"conditions": [condition]}]}
@@ -56,7 +60,10 @@ class MemoryCluster:
     def apply(self, kind: Kind, content: Object, manager: str) -> Object:
         self._reach()
         key = (kind, content["metadata"]["name"])
-        self._applied.setdefault(key, {})[manager] = copy.deepcopy(content)
+        applied = self._applied.setdefault(key, {})
+        for other in applied.keys() - {manager}:
+            applied[other] = _without(applied[other], content) | {"metadata": applied[other]["metadata"]}
+        applied[manager] = copy.deepcopy(content)
         self._versions[key] = self._versions.get(key, 0) + 1
         return self.get(*key)
 
@@ -171,6 +178,22 @@ def _field(found: Object, path: str) -> object:
     for name in path.split("."):
         found = found[name]
     return found
+
+
+def _fields(content: Object) -> Object:
+    """What is owned of it, as `managedFields` says it: lists are owned whole."""
+    return {f"f:{name}": _fields(value) if isinstance(value, dict) else {} for name, value in content.items()}
+
+
+def _without(one: Object, other: Object) -> Object:
+    """What is left of one after another manager took what it wants."""
+    left = {}
+    for name, value in one.items():
+        if name not in other:
+            left[name] = value
+        elif isinstance(value, dict) and isinstance(other[name], dict) and (inner := _without(value, other[name])):
+            left[name] = inner
+    return left
 
 
 def _merged(one: Object, other: Object) -> Object:

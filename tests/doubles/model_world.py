@@ -90,6 +90,7 @@ class World:
         self.fleet.scale("stable", 2)
         self.fleet.settle()
         self.split = self.in_force = Split(100, 0)
+        self.altered = ""
         """What is written, and what the gateway does: a gateway that is stuck takes nothing."""
         self.stuck = False
         self.object = ModelRollout(spec=Spec(plan=self.plan), version="1")
@@ -212,7 +213,7 @@ class World:
         return self.copies("canary" if self.split.canary > 50 else "stable").serving > 0
 
     def write(self, split: Split) -> None:
-        self.split = split
+        self.split, self.altered = split, ""
         if self.stuck:
             raise NotInForceError("the gateway does not follow")
         self.in_force = split
@@ -281,6 +282,7 @@ class World:
             (1, lambda: self.pass_time(86_400)),
             (2, self._weights_by_hand),
             (1, self._tags_by_hand),
+            (1, self._copies_by_hand),
             (5, lambda: setattr(self, "stuck", True)),
             (1, self._lose_object),
         ]
@@ -305,11 +307,17 @@ class World:
         self._by_hand()
         canary = self.rng.choice((0, 0, 5, 10, 25, 50))
         self.split = self.in_force = Split(100 - canary, canary)
+        self.altered = self.rng.choice(("", "somebody else changed the route"))
 
     def _tags_by_hand(self) -> None:
         """Of the canary, or of stable while it has a stable's traffic."""
         if self.split.canary == 0:
-            self.fleet.assign(self.rng.choice(("canary", "stable")), OTHER)
+            self.fleet.assign_by_hand(self.rng.choice(("canary", "stable")), OTHER)
+
+    def _copies_by_hand(self) -> None:
+        """Of the roles that nobody is served by now."""
+        role: Role = "shadow" if self.split.canary else self.rng.choice(("canary", "shadow"))
+        self.fleet.scale_by_hand(role, self.rng.choice((0, 1, 3)))
 
     def _lose_object(self) -> None:
         """The status and the spec are gone; what runs is what is left."""
@@ -375,6 +383,9 @@ class _Router:
     def current(self) -> Split:
         split: Split = self._world.fuse.around("router", lambda: self._world.split, look=True)
         return split
+
+    def altered(self) -> str:
+        return self._world.altered
 
 
 class _Fleet:

@@ -381,3 +381,58 @@ def test_an_api_error_in_the_middle_holds_and_says_so(kind: str) -> None:
     assert report.problems or kind == "history"
     world.until_over()
     assert world.outcome()[0] is Outcome.PROMOTED
+
+
+def test_a_route_that_somebody_else_changed_is_applied_again_in_every_phase_and_told_once() -> None:
+    for true in (
+        lambda it: it.status.phase is Phase.SHADOW and it.split.mirror,
+        lambda it: it.weight() == 25,
+        lambda it: it.status.phase is Phase.IDLE and it.status.stable == GOOD,
+    ):
+        world = on_its_way().until(true)
+        world.altered = "somebody else changed the route"
+        world.follow(3)
+        assert world.altered == ""
+        assert world.kinds().count("rollout.corrected") == 1
+
+
+def test_weights_by_hand_between_rollouts_are_put_right_and_told() -> None:
+    world = on_its_way().until_over()
+    world.split, world.altered = Split(40, 60), "somebody else changed the route"
+    world.follow(2)
+    assert world.split == ALL_TO_STABLE
+    assert world.kinds().count("rollout.corrected") == 1
+
+
+def test_a_canarys_model_by_hand_is_put_right_and_told() -> None:
+    world = on_its_way().until_weight(25)
+    world.fleet.assign_by_hand("canary", OTHER)
+    world.follow(3)
+    assert (world.copies("canary").tag, world.split.canary) == (GOOD, 25)
+    assert world.kinds().count("rollout.corrected") == 1
+
+
+def test_too_few_copies_by_hand_are_put_right_and_more_are_kept_until_the_end() -> None:
+    world = on_its_way().until_weight(25)
+    enough = world.copies("canary").wanted
+    world.fleet.scale_by_hand("canary", 0)
+    world.follow(3)
+    assert (world.copies("canary").wanted, world.kinds().count("rollout.corrected")) == (enough, 1)
+    world.fleet.scale_by_hand("canary", enough + 2)
+    world.follow(3)
+    assert (world.copies("canary").wanted, world.kinds().count("rollout.corrected")) == (enough + 2, 2)
+    world.until_over()
+    assert world.copies("canary").wanted == 0
+
+
+def test_an_object_that_is_lost_is_rebuilt_and_the_candidate_starts_again_at_its_shadow() -> None:
+    world = on_its_way().until_weight(25)
+    world.monitor.ledgers = {}
+    world.object = ModelRollout(spec=world.object.spec, version="9000")
+    world.follow()
+    assert (world.status.stable, world.status.attempt) == (STABLE, None)
+    world.until(lambda it: it.status.attempt is not None)
+    assert world.split.canary == 0
+    world.until_phase(Phase.SHADOW)
+    world.until_over()
+    assert world.status.stable == GOOD
