@@ -3,20 +3,24 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from k8s.rollout.errors import HeldError, LostError, NotRunningError
+from k8s.rollout.kubernetes_api import Kind
+from k8s.rollout.kubernetes_lease import KubernetesLease
 from k8s.rollout.leases import FileLease, Holder, Lease, MemoryLease
+from tests.doubles.memory_cluster import MemoryCluster
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 HOLD = """
 import sys, time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from k8s.rollout.leases import FileLease
 FileLease(Path(sys.argv[1])).take("the other", datetime.now(UTC))
@@ -25,13 +29,19 @@ time.sleep(600)
 """
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "kubernetes objects", pytest.param("cluster", marks=pytest.mark.cluster)])
 def lease(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Lease]:
     """Competitors for one lease."""
     if request.param == "file":
         return lambda: FileLease(tmp_path / "folder" / "lease")
-    places: dict[str, Holder] = {}
-    return lambda: MemoryLease(places)
+    if request.param == "memory":
+        places: dict[str, Holder] = {}
+        return lambda: MemoryLease(places)
+    cluster: Any = MemoryCluster()
+    if request.param == "cluster":
+        cluster = request.getfixturevalue("real_cluster")
+        request.getfixturevalue("namespace")("delete", "leases", "--all")
+    return lambda: KubernetesLease(cluster, lambda: NOW)
 
 
 def test_nobody_holds_a_lease_that_was_never_taken(lease: Callable[[], Lease]) -> None:
@@ -112,3 +122,16 @@ def test_a_lease_that_can_not_be_written_says_which_file_and_is_nobodys(
         FileLease(path).take("ann", NOW)
     monkeypatch.undo()
     FileLease(path).take("bob", NOW)
+
+
+def test_a_cluster_is_written_only_when_a_renewal_is_due() -> None:
+    cluster: Any = MemoryCluster()
+    one = KubernetesLease(cluster, lambda: NOW)
+    one.take("ann", NOW)
+
+    def renewed(seconds: float) -> str:
+        one.renew(NOW + timedelta(seconds=seconds))
+        written: str = cluster.get(Kind.LEASES, "rollout")["spec"]["renewTime"]
+        return written[11:19]
+
+    assert [renewed(each) for each in (1, 7, 9, 10, 18)] == ["21:00:00", "21:00:00", "21:00:09", "21:00:09", "21:00:18"]
