@@ -2,7 +2,8 @@
 
 Exit codes: 0 done, 2 wrong usage or environment, 3 a file that was given can't be used, 4 nothing to report,
 5 the database does not answer, 6 the schema is missing, altered, or newer than this code, or a right is missing,
-7 rows of an erased entity came meanwhile.
+7 rows of an erased entity came meanwhile,
+8 the artifact store does not give, or does not take, what it should.
 """
 
 import json
@@ -13,7 +14,19 @@ from typing import Any
 import click
 from psycopg import IsolationLevel
 
-from . import erase_command, erasure, labels, migrations, page, partitions, quality_command, report, retention, store
+from . import (
+    drift_command,
+    erase_command,
+    erasure,
+    labels_command,
+    migrations,
+    page,
+    partitions,
+    quality_command,
+    report,
+    retention,
+    store,
+)
 from .database import session
 from .environment import settings, store_session
 from .errors import InputError, MonitoringError
@@ -22,7 +35,7 @@ from .settings import described
 EXIT_CODES = (
     "Exit codes: 0 done; 2 wrong usage or environment; 3 a file that was given can't be used; 4 nothing to report; "
     "5 the database does not answer; 6 the schema is missing, altered, or newer than this code, or a right is missing; "
-    "7 rows of an erased entity came meanwhile."
+    "7 rows of an erased entity came meanwhile; 8 the artifact store does not give, or does not take, what it should."
 )
 _TIME = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
 
@@ -78,20 +91,6 @@ def drop_old_days(days: int) -> None:
         click.echo(f"{table}: {count} rows erased that came after their entity was")
 
 
-@cli.group(name="labels")
-def labels_group() -> None:
-    """What events turned out to be."""
-
-
-@labels_group.command(name="import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def import_labels(file: Path) -> None:
-    """Add the labels of a CSV or Parquet FILE (event_id, label, and known_at if you have it): all, or none."""
-    with store_session() as connection:
-        done = labels.add(connection, labels.read(file), datetime.now(UTC))
-    click.echo(f"{done.imported} imported, {done.duplicates} known before")
-
-
 @cli.command(name="report")
 @click.option("--out", type=click.Path(dir_okay=False, writable=True, path_type=Path), required=True, help="HTML file.")
 @click.option("--since", type=_TIME, help="Only rows scored from this time on (UTC without an offset).")
@@ -123,5 +122,7 @@ def _in_utc(time: datetime | None) -> datetime | None:
     return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
 
 
+cli.add_command(drift_command.command)
 cli.add_command(quality_command.command)
+cli.add_command(labels_command.group)
 cli.add_command(erase_command.command)

@@ -63,8 +63,13 @@ def test_migrate_partitions_and_labels_from_an_empty_database(empty_database, tm
     assert run("partitions", "--ahead", "2", dsn=empty_database).output == "every partition was there\n"
     file = tmp_path / "labels.csv"
     file.write_text("event_id,label\na,1\nb,0\n")
-    assert run("labels", "import", str(file), dsn=empty_database).output == "2 imported, 0 known before\n"
-    assert run("labels", "import", str(file), dsn=empty_database).output == "0 imported, 2 known before\n"
+    assert (
+        run("labels", "import", str(file), dsn=empty_database).output
+        == "2 imported; 0 known before\n2 events are unknown: never scored, forgotten, or still in a scorer's spool\n"
+    )
+    assert (
+        run("labels", "import", str(file), "--no-look-up", dsn=empty_database).output == "0 imported; 2 known before\n"
+    )
 
 
 def test_every_failure_has_its_exit_code_and_a_sentence(database, empty_database, tmp_path):
