@@ -208,12 +208,18 @@ def psi(counts: Sequence[int], expected: Sequence[int]) -> float:
 
     Symmetric, 0 or more, and indifferent to how many values there are. Both must have some.
     """
-    total, expected_total = sum(counts), sum(expected)
     index = 0.0
-    for count, other in zip(counts, expected, strict=True):
-        p, q = max(count / total, EMPTY), max(other / expected_total, EMPTY)
+    for p, q in zip(_shares(counts), _shares(expected), strict=True):
         index += (p - q) * math.log(p / q)
-    return float(index)
+    return index
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    """The bins' shares, none below `EMPTY`, and together 1 again."""
+    total = float(sum(counts))
+    shares = [max(float(count) / total, EMPTY) for count in counts]
+    whole = sum(shares)
+    return [share / whole for share in shares]
 
 
 def sampling_noise(known: int, expected: int, bins: int) -> float:
