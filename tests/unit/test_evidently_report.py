@@ -41,7 +41,7 @@ def test_its_psi_is_ours_whatever_the_shares_and_however_many_rows(rows):
         report = drift.judge(window, drift.calibrated(made))
         found = evidently_report.render(window, made, report)
         ours = {each.name: each.psi for each in report.fields}
-        assert found.psis == pytest.approx(ours, abs=1e-3, rel=1e-3)
+        assert found.psis == pytest.approx(ours, abs=1e-3, rel=3e-3)
         assert max(ours.values()) > 0.3
 
 
