@@ -29,6 +29,7 @@ test: $(VENV)/ready-dev $(BIN)/vigil lint ## Lint, type check, and every test th
 
 e2e: e2e-needs $(VENV)/ready-dev ## The tests on the cluster of KUBECONFIG, in a namespace of their own (VIGIL_E2E_IMAGES=TAG of the images)
 	@VIGIL_E2E=1 $(BIN)/python -m pytest tests/e2e
+	@VIGIL_E2E=1 $(BIN)/python -m pytest tests/contract -m cluster
 
 e2e-needs:
 	@[ -n "$${KUBECONFIG:-}" ] && command -v kubectl > /dev/null || { echo "make e2e needs kubectl, and KUBECONFIG of a cluster (kind, minikube) in which you may make namespaces; k8s/README.md leads to one" >&2; exit 2; }

@@ -1,6 +1,7 @@
 """What every fleet promises, asked of the one in memory, of the local stack's files, and of its real processes."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,14 +18,18 @@ from k8s.local.replicas import Place, Replicas
 from k8s.local.rolling import Wish
 from k8s.local.state import State, StateLock
 from k8s.rollout.fleets import Copies, Fleet, FleetError
+from k8s.rollout.kubernetes_api import Cluster
 from k8s.rollout.kubernetes_fleet import KubernetesFleet
 from k8s.rollout.memory_fleet import MemoryFleet
 from k8s.rollout.routers import SERVICES, Role
 from tests.doubles import stand_in_bentos
 from tests.doubles.instant_endpoints import InstantEndpoints
 from tests.doubles.memory_cluster import Kubelet, MemoryCluster
+from tests.doubles.small_deployment import small_deployment
+from tests.e2e.kubectl import Kubectl
 from tests.waiting import wait_for
 
+MODELS = ("risk_scorer:aaaaaaaaaaaa", "risk_scorer:bbbbbbbbbbbb")
 UNKNOWN = "risk_scorer:000000000000"
 
 
@@ -35,6 +40,8 @@ class World:
     reopen: Callable[[], Fleet]
     models: tuple[str, str]
     pass_time: Callable[[], object]
+    seconds: float = 30
+    """How long anything may take."""
 
     def until(self, condition: Callable[[Mapping[Role, Copies]], bool]) -> list[Mapping[Role, Copies]]:
         """What was seen on the way to the condition."""
@@ -45,7 +52,7 @@ class World:
             self.pass_time()
             return condition(seen[-1])
 
-        wait_for(holds)
+        wait_for(holds, self.seconds)
         return seen
 
     def run(self, role: Role, tag: str, copies: int) -> None:
@@ -56,15 +63,13 @@ class World:
 
 
 def _memory() -> World:
-    models = ("risk_scorer:aaaaaaaaaaaa", "risk_scorer:bbbbbbbbbbbb")
-    fleet = MemoryFleet(models)
-    return World(lambda: fleet, models, lambda: [fleet.advance(role) for role in SERVICES])
+    fleet = MemoryFleet(MODELS)
+    return World(lambda: fleet, MODELS, lambda: [fleet.advance(role) for role in SERVICES])
 
 
 def _kubernetes() -> World:
-    models = ("risk_scorer:aaaaaaaaaaaa", "risk_scorer:bbbbbbbbbbbb")
-    kubelet = Kubelet(MemoryCluster(), models)
-    return World(lambda: KubernetesFleet(kubelet.cluster, kubelet.clock), models, kubelet.tend)  # type: ignore[arg-type]
+    kubelet = Kubelet(MemoryCluster(), MODELS)
+    return World(lambda: KubernetesFleet(kubelet.cluster, kubelet.clock), MODELS, kubelet.tend)  # type: ignore[arg-type]
 
 
 def _local(tmp_path: Path, held: ExitStack) -> World:
@@ -88,10 +93,26 @@ def _local(tmp_path: Path, held: ExitStack) -> World:
     return World(lambda: LocalFleet(state), models, tend)
 
 
-@pytest.fixture(params=["memory", "kubernetes objects", "local processes"])
+def _cluster(namespace: Kubectl, cluster: Cluster) -> World:
+    """Real pods, which run nothing."""
+    namespace("delete", "deployments", "--all", "--wait", "--cascade=foreground")
+    namespace.apply([small_deployment(role, MODELS) for role in SERVICES])
+    for role in SERVICES:
+        KubernetesFleet(cluster).scale(role, 0)
+    world = World(lambda: KubernetesFleet(cluster), MODELS, lambda: time.sleep(0.1), seconds=90)
+    world.until(lambda seen: all(copies == Copies() for copies in seen.values()))
+    return world
+
+
+@pytest.fixture(
+    params=["memory", "kubernetes objects", "local processes", pytest.param("cluster", marks=pytest.mark.cluster)]
+)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     if request.param == "kubernetes objects":
         yield _kubernetes()
+        return
+    if request.param == "cluster":
+        yield _cluster(request.getfixturevalue("namespace"), request.getfixturevalue("real_cluster"))
         return
     with ExitStack() as held:
         yield _memory() if request.param == "memory" else _local(tmp_path, held)

@@ -22,7 +22,9 @@ Reopen = Callable[[], Router]
 """A router made anew on the same object, as after a restart."""
 
 
-@pytest.fixture(params=["memory", "envoy file", "kubernetes objects"])
+@pytest.fixture(
+    params=["memory", "envoy file", "kubernetes objects", pytest.param("cluster", marks=pytest.mark.cluster)]
+)
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     objects: dict[str, Route] = {}
     if request.param == "memory":
@@ -30,6 +32,10 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     if request.param == "kubernetes objects":
         cluster = MemoryCluster()
         return lambda: KubernetesRouter(cluster, TEMPLATE)  # type: ignore[arg-type]
+    if request.param == "cluster":
+        real = request.getfixturevalue("real_cluster")
+        request.getfixturevalue("namespace")("delete", "httproutes", "--all", "--wait")
+        return lambda: KubernetesRouter(real, TEMPLATE, wait=False)
     return lambda: EnvoyFileRouter(TEMPLATE, POLICY, tmp_path / "routes.json")
 
 
