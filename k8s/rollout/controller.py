@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from k8s.rollout.backend import Backend
+from k8s.rollout.errors import LeaseError, RolloutError
 from k8s.rollout.fleets import Copies, FleetError
 from k8s.rollout.gates import Gates
 from k8s.rollout.history import HistoryError
@@ -61,12 +62,24 @@ class _Tick:
 
 
 class Controller:
-    """Whatever it remembers from tick to tick only saves work: one that begins anew goes on in the same way."""
+    """Whatever it remembers from tick to tick only saves work: one that begins anew goes on in the same way.
 
-    def __init__(self, backend: Backend, clock: Callable[[], datetime], gates: Gates = REAL) -> None:
+    `confirm` is called before each change: whether we may still act. It raises LeaseError, which ends the tick and goes
+    on to the caller, or another RolloutError, which ends the tick.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        clock: Callable[[], datetime],
+        gates: Gates = REAL,
+        *,
+        confirm: Callable[[], None] = lambda: None,
+    ) -> None:
         self._backend = backend
         self._clock = clock
         self._gates = gates
+        self._confirm = confirm
         self._sent = 0
         """Number of the newest event that the history has."""
         self._told = 0
@@ -152,8 +165,11 @@ class Controller:
         """Does one after the other. When one fails, nothing after it is done: the next tick looks again."""
         for command in commands:
             try:
+                self._confirm()
                 self._do(command, tick)
-            except (RouterError, FleetError, StoreError, OSError) as error:
+            except LeaseError:
+                raise
+            except (RouterError, FleetError, StoreError, RolloutError, OSError) as error:
                 tick.failed(f"could not be done: {command}", error)
                 return
             tick.commands.append(str(command))

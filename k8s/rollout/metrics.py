@@ -44,6 +44,7 @@ class Metrics:
             "Looks at the world: ok, failed (a part was away), crashed (a bug), waits (stands by).",
             ["outcome"],
         )
+        self.ready = self._gauge("ready", "1 while it leads, and ticks succeed in time; 0: nothing is decided.")
         self.leads = self._gauge("leads", "1 while this controller holds the lease; 0: it stands by.")
         self.tick_seconds = Histogram(
             "vigil_rollout_tick_seconds", "How long a tick took.", buckets=_TICK_SECONDS, registry=self.registry

@@ -14,7 +14,7 @@ from k8s.rollout.backend import Backend
 from k8s.rollout.controller import Controller, TickReport
 from k8s.rollout.desk import Desk
 from k8s.rollout.errors import NotRunningError
-from k8s.rollout.health import HealthServer
+from k8s.rollout.health import Health, HealthServer
 from k8s.rollout.metrics import Metrics
 from k8s.rollout.observed_evidence import ObservedEvidence
 from k8s.rollout.settings import Settings
@@ -67,7 +67,7 @@ def _run(backend: Backend, settings: Settings, desk: Desk, tenure: Tenure, *, on
         watched = replace(backend, evidence=ObservedEvidence(backend.evidence, metrics.see_obstacle))
         pace = _Pace(settings)
         ticker = Ticker(
-            Controller(watched, desk.clock).tick,
+            Controller(watched, desk.clock, confirm=tenure.confirm).tick,
             tenure,
             metrics,
             see=lambda report: _see(report, metrics, webhook, pace),
@@ -76,15 +76,14 @@ def _run(backend: Backend, settings: Settings, desk: Desk, tenure: Tenure, *, on
         if once:
             return ticker.once()
         stack.enter_context(_until_asked(ticker))
+
+        def health() -> Health:
+            return ticker.health(pace.seconds(), settings.stuck_seconds)
+
+        metrics.ready.set_function(lambda: float(health().ready))
         if settings.metrics_port:
-            stack.enter_context(
-                HealthServer(
-                    settings.metrics_host,
-                    settings.metrics_port,
-                    lambda: ticker.health(pace.seconds(), settings.stuck_seconds),
-                    metrics.registry,
-                )
-            )
+            server = HealthServer(settings.metrics_host, settings.metrics_port, health, metrics.registry)
+            stack.enter_context(server)
         ticker.run(pace.seconds)
     return True
 

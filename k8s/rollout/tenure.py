@@ -11,9 +11,9 @@ from k8s.rollout.leases import Lease
 
 _log: Final = logging.getLogger(__name__)
 
-CONFIRM_SECONDS: Final = 8.0
-"""Nothing is changed on a renewal older than this. A call that changes something takes 20 s at most, so it is over
-before the lease of a cluster runs out (30 s) and another controller may begin."""
+CONFIRM_SECONDS: Final = 2.0
+"""Nothing is changed when the lease was not looked at for so long. A change takes 20 s at most, and a cluster's lease was
+renewed 8 s before the look at the earliest: so it is over before another controller may begin, after 30 s."""
 
 
 class Tenure:

@@ -12,6 +12,7 @@ import pytest
 
 from k8s.rollout.blocks import Affected, Arm, CanaryBlock, PairSums, ShadowBlock
 from k8s.rollout.controller import Controller, TickReport
+from k8s.rollout.errors import LostError, NotRunningError, RolloutError
 from k8s.rollout.evidence import Question
 from k8s.rollout.file_store import FileStore
 from k8s.rollout.fleets import FleetError
@@ -284,3 +285,26 @@ def test_what_happens_is_a_line_of_the_log(place: Place, caplog: pytest.LogCaptu
     assert {"rollout.started", "rollout.step", "rollout.split", "rollout.assign", "rollout.scale"} <= set(names)
     step = next(record for record in caplog.records if record.getMessage() == "rollout.step")
     assert vars(step)["numbers"] == {"step": 0, "weight": 5}
+
+
+@pytest.mark.parametrize(("error", "leaves"), [(LostError("bob's"), True), (NotRunningError("no answer"), False)])
+def test_nothing_more_is_changed_once_the_lease_is_in_doubt(place: Place, error: RolloutError, leaves: bool) -> None:
+    changes_left = [1]
+
+    def confirm() -> None:
+        if not changes_left[0]:
+            raise error
+        changes_left[0] -= 1
+
+    place.until(Phase.CANARY)
+    before = place.world.router.current()
+    place.world.fleet.scale("canary", 0)  # from here on a tick wants the weight 0, and to write that down
+    version = place.rollout().version
+    place.controller = Controller(place.world.backend(), lambda: place.world.now, confirm=confirm)
+    if leaves:
+        with pytest.raises(LostError):
+            place.tick()
+    else:
+        assert "could not be done: status" in place.tick().problems[0]
+    assert place.world.router.current() != before
+    assert place.rollout().version == version
