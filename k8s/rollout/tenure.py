@@ -12,8 +12,8 @@ from k8s.rollout.leases import Lease
 _log: Final = logging.getLogger(__name__)
 
 CONFIRM_SECONDS: Final = 2.0
-"""Nothing is changed when the lease was not looked at for so long. A change takes 20 s at most, and a cluster's lease was
-renewed 8 s before the look at the earliest: so it is over before another controller may begin, after 30 s."""
+"""Nothing is changed when the lease was not looked at for so long. A change takes 20 s at most, and a cluster's lease
+was renewed 8 s before the look at the earliest: so it is over before another controller may begin, after 30 s."""
 
 
 class Tenure:
