@@ -7,11 +7,10 @@ from typing import Final
 import click
 import numpy as np
 from psycopg import IsolationLevel
-from pydantic import ValidationError
 
-from . import matured, quality, quality_reports, quality_rule
+from . import matured, model_files, quality, quality_reports, quality_rule
 from .environment import store_session
-from .errors import InputError, NothingError
+from .errors import NothingError
 from .evaluation import Evaluation
 from .matured import Asked
 from .migrations import Connection
@@ -25,11 +24,16 @@ _POSITIVE_DAYS = click.FloatRange(min=0, max=366)
 
 @click.command(name="quality")
 @click.option(
+    "--artifacts",
+    envvar="MONITORING_ARTIFACTS",
+    metavar="URL",
+    help="The artifact store that has the model's evaluation: file:///path or s3://bucket/prefix.",
+)
+@click.option(
     "--evaluation",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="The model's evaluation.json, out of its Bento: what its live figures are compared with.",
+    help="Compare with this evaluation.json instead.",
 )
 @click.option("--tag", help="The model, as risk_scorer:<version>; by default the one that served last as stable.")
 @click.option("--days", type=click.IntRange(1, 60), default=7, show_default=True, help="Whole UTC days to judge.")
@@ -58,7 +62,8 @@ _POSITIVE_DAYS = click.FloatRange(min=0, max=366)
 )
 @click.option("--now", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="What is known at that time; now by default.")
 def command(  # noqa: PLR0913, PLR0917 - the options
-    file: Path,
+    artifacts: str | None,
+    file: Path | None,
     tag: str | None,
     days: int,
     matures: float,
@@ -69,9 +74,10 @@ def command(  # noqa: PLR0913, PLR0917 - the options
 ) -> None:
     """Judge a week of labelled events against the model's evaluation, and record the report.
 
-    Exit code 0: it ran, whatever the verdict; 3: no usable evaluation; 4: the model answered nothing in the window.
+    Exit code 0: it ran, whatever the verdict; 3: the file is no evaluation; 4: the model answered nothing in the
+    window; 8: the artifact store does not give the evaluation.
     """
-    evaluation, at = _evaluation(file), now or datetime.now(UTC)
+    at = now or datetime.now(UTC)
     old_enough = timedelta(days=max(matures, negatives_after or 0.0))
     limits = Limits(fewest_positives, least_coverage)
     window = matured.matured_days(at, old_enough, days)
@@ -81,6 +87,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options
         if served is None:
             raise NothingError(f"no model answered as stable since {window.first}: there is nothing to judge")
         after = None if negatives_after is None else timedelta(days=negatives_after)
+        evaluation = _evaluation(served, file, artifacts)
         found = judged(connection, Asked(served, at, after), window, evaluation, limits)
         quality_reports.add(connection, found)
     click.echo("\n".join(_words(found)))
@@ -106,11 +113,12 @@ def judged(
     )
 
 
-def _evaluation(file: Path) -> Evaluation:
-    try:
-        return Evaluation.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise InputError(f"{file} is no evaluation.json as `python -m training train` writes it: {error}") from error
+def _evaluation(tag: str, file: Path | None, artifacts: str | None) -> Evaluation:
+    if file is not None:
+        return model_files.evaluation(file)
+    if artifacts is None:
+        raise click.UsageError("give --artifacts (or MONITORING_ARTIFACTS), or a file as --evaluation")
+    return model_files.published_evaluation(tag, artifacts)
 
 
 def _words(found: QualityReport) -> list[str]:

@@ -25,6 +25,7 @@ _OLD: Final[dict[str, LiteralString]] = {
     "labels": "delete from labels where known_at < %(first_kept)s::date - %(oldest_event)s",
     "rollout_counted": "delete from rollout_counted where counted_at < %(first_kept)s::date",
     "quality_reports": "delete from quality_reports where made_at < %(now)s - %(reports)s",
+    "drift_reports": "delete from drift_reports where judged_at < %(now)s - %(reports)s",
     "erasures": "delete from erasures where erased_at < %(now)s - %(reports)s",
     "erased": "delete from erased where until < %(now)s",
 }

@@ -198,8 +198,8 @@ def test_an_evaluation_that_is_none_or_a_user_without_the_right_is_told_by_the_e
 ):
     broken = tmp_path / "evaluation.json"
     broken.write_text("{}")
-    assert run(database, broken).exit_code == 3
     fill(store, evaluation, events=10)
+    assert run(database, broken).exit_code == 3
     assert run(database, model_dir / "evaluation.json", user="reader").exit_code == 6
 
 
@@ -212,3 +212,14 @@ def test_the_report_holds_no_name_of_an_entity_or_an_event(database, store, mode
         (text,) = reader.execute("select string_agg(q::text, ' ') from quality_reports q").fetchone()
     assert "name-" not in text
     assert "event-of-" not in text
+
+
+def test_the_evaluation_comes_out_of_the_artifact_store_unless_it_is_given(database, store, evaluation, tmp_path):
+    fill(store, evaluation, events=10)
+    environment = {"MONITORING_DSN": database.dsn("drift"), "MONITORING_ARTIFACTS": None}
+    now = NOW.strftime("%Y-%m-%dT%H:%M:%S%z")
+    assert CliRunner().invoke(cli, ["quality", "--now", now], env=environment).exit_code == 2
+    environment["MONITORING_ARTIFACTS"] = tmp_path.as_uri()
+    done = CliRunner().invoke(cli, ["quality", "--now", now], env=environment)
+    assert done.exit_code == 8
+    assert f"nothing of {TAG} to compare with" in done.output
