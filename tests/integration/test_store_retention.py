@@ -72,7 +72,9 @@ def test_what_belongs_to_forgotten_days_is_forgotten_with_them(database):
                     "values (%s, %s, 'stable', 't', %s, 200, 1)",
                     [event, event, at],
                 )
-                owner.execute("insert into labels values (%s, 1, %s), (%s, 0, %s)", [event, at, event, noon + timedelta(hours=1)])
+                owner.execute(
+                    "insert into labels values (%s, 1, %s), (%s, 0, %s)", [event, at, event, noon + timedelta(hours=1)]
+                )
                 owner.execute("insert into rollout_counted values ('a', 'errors', %s, %s)", [event, at])
             owner.execute("insert into labels values ('never scored', 1, %s)", [noon - timedelta(days=32)])
             owner.execute("insert into labels values ('not scored yet', 1, %s)", [noon])
