@@ -58,6 +58,11 @@ def open_store(url: str) -> ArtifactStore:
     raise UnreachableError(f"{url!r} is no artifact store: give file:///an/absolute/path or s3://bucket/prefix")
 
 
+def _content_type(key: str) -> dict[str, str]:
+    """What a browser must be told to show a page rather than save it."""
+    return {"ContentType": "text/html; charset=utf-8"} if key.endswith(".html") else {}
+
+
 def _parts(url: str) -> SplitResult:
     """The parts of a URL; empty ones for what is none."""
     try:
@@ -131,7 +136,7 @@ class S3Store:
     def put(self, key: str, source: Path) -> None:
         try:
             with source.open("rb") as file:
-                self._s3.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=file)
+                self._s3.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=file, **_content_type(key))
         except self._errors as error:
             raise self._unreachable(key, error) from error
 

@@ -213,3 +213,28 @@ def number_of_reports(owner) -> int:
     ((number,),) = owner.execute("select count(*) from drift_reports").fetchall()
     owner.commit()
     return number
+
+
+# --- pages
+
+
+def test_pages_are_written_of_the_days_judged_and_of_the_newest_days_together(database, owner, file, tmp_path):
+    add_day(owner, FIXED_DAY - timedelta(days=2), factor=1.5)
+    add_day(owner, FIXED_DAY)
+    pages = tmp_path / "pages"
+    done = run(database, "--reference", file, "--report", pages)
+    assert done.exit_code == 0, done.output
+    days = [str(FIXED_DAY - timedelta(days=2)), str(FIXED_DAY)]
+    assert sorted(path.name for path in (pages / "drift").iterdir()) == [f"{day}.html" for day in days] + ["index.html"]
+    assert "PSI" in (pages / "drift" / f"{days[1]}.html").read_text(encoding="utf-8")
+    overview = (pages / "drift" / "index.html").read_text(encoding="utf-8")
+    assert all(each in overview for each in (*days, "MISSING_DATA", "DRIFT"))
+    again = run(database, "--reference", file, "--report", pages.as_uri())
+    assert (again.exit_code, again.output.count("wrote ")) == (0, 1)
+
+
+def test_a_place_that_takes_no_page_does_not_undo_what_was_judged(database, owner, file, tmp_path):
+    add_day(owner, FIXED_DAY)
+    (tmp_path / "drift").write_text("a file where a folder has to be", encoding="utf-8")
+    done = run(database, "--reference", file, "--report", tmp_path)
+    assert (done.exit_code, number_of_reports(owner)) == (8, 1)
