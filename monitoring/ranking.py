@@ -5,13 +5,10 @@ distinct scores of positives. Nothing is lost by that: the figures are scikit-le
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:  # it needs scipy, which a rollout's image has not
-    from .resampling import Resamples
 
 _Floats = NDArray[np.float64]
 
@@ -73,6 +70,18 @@ class Counts:
         return np.divide(self.positives, self.flagged, out=np.zeros_like(self.positives), where=self.flagged > 0)
 
 
+class Draws(Protocol):
+    """Resamples of groups of rows, as `resampling.Resamples`; those need scipy, which a rollout's image has not."""
+
+    count: int
+
+    def sums(self, cells: NDArray[Any], size: int, values: _Floats | None = None) -> _Floats:
+        """The sum of `values` (1 each when None) over the rows of each cell under each resample, (count, size)."""
+
+    def total(self, values: _Floats) -> _Floats:
+        """The sum of `values` over all rows under each resample, shape (count,)."""
+
+
 class Ranking:
     """Rows by the distinct positive score that they reach."""
 
@@ -95,7 +104,7 @@ class Ranking:
             all_rows=np.asarray(float(len(self._labels))),
         )
 
-    def resampled(self, resamples: "Resamples") -> Counts:
+    def resampled(self, resamples: Draws) -> Counts:
         """The counts under each resample, whose groups are those of all rows."""
         cells = np.where(self._labels == 1, self.slots, -1)
         positives = np.cumsum(resamples.sums(cells, self._size), axis=-1)
