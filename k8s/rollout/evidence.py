@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from k8s.rollout.blocks import CanaryBlock, ShadowBlock, Waiting
+from k8s.rollout.labelled import Labelled
 
 Block = TypeVar("Block", CanaryBlock, ShadowBlock)
 
@@ -42,8 +43,26 @@ class Answer(Generic[Block]):
     waiting: Waiting
 
 
+@dataclass(frozen=True)
+class LabelQuestion:
+    """The looks at an attempt's labelled pairs: requests from `since` on and before `until` that both models scored.
+
+    `until` None: up to now. `planned`: the labelled positives at which it is looked, rising. `alpha`, `beta`: what one
+    look may err, each way. A look is made once: recorded as it was, it is answered again, by any controller.
+    """
+
+    attempt: str
+    stable: str
+    candidate: str
+    since: datetime
+    until: datetime | None
+    planned: tuple[int, ...]
+    alpha: float
+    beta: float
+
+
 class EvidenceSource(Protocol):
-    """Closed blocks of evidence. Never raises for a source that is away: it says so in `waiting`."""
+    """Closed blocks of evidence, and looks. Never raises for a source that is away: it says so in its answer."""
 
     def watch(self, now: datetime) -> None:
         """Takes a snapshot of the gateway's counters. Called at every tick, several times a block."""
@@ -53,3 +72,6 @@ class EvidenceSource(Protocol):
 
     def canary(self, question: Question, now: datetime) -> Answer[CanaryBlock]:
         """Blocks of the canary phase, of a promotion and of the watch after it."""
+
+    def looks(self, question: LabelQuestion, now: datetime) -> Labelled:
+        """The looks that were made, with the one that is due now; and how many labelled pairs there are."""

@@ -2,14 +2,14 @@
 
 A look is a paired bootstrap over entities of the difference candidate - stable on the same labelled requests. Its sd is
 about .023 / .014 / .008 at 100 / 300 / 1,000 positives: that is why a margin needs positives. Looking K times at
-alpha/K each keeps alpha (Bonferroni); looks that were not planned don't count.
+alpha/K and beta/K each keeps alpha and beta (Bonferroni); looks that were not planned don't count.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from k8s.rollout.answers import GateNumbers
+from k8s.rollout.answers import GateNumbers, GateState
 
 MARGINS: Final = ((1000, 0.02), (300, 0.03))
 """From so many positives on, a difference of so much is seen."""
@@ -25,16 +25,27 @@ class Look:
     positives: int
     difference: float
     lower: float
-    """The difference is below it with probability beta at most."""
+    """The difference is below it with probability beta/K at most: see `level`."""
     upper: float
-    """The difference is above it with probability alpha/K at most: see `level`."""
+    """The difference is above it with probability alpha/K at most."""
 
 
-def level(alpha: float, looks: int) -> float:
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What labels say so far: the looks that were made, and the labelled pairs that there are by now."""
+
+    looks: tuple[Look, ...] = ()
+    pairs: int = 0
+    positives: int = 0
+    problem: str = ""
+    """Why they can't be read now; what was looked at before stays known."""
+
+
+def level(error: float, looks: int) -> float:
     """The error that one of so many planned looks may make. Raises ValueError when none is planned."""
     if looks < 1:
         raise ValueError(f"{looks} looks are planned; expected 1 at least")
-    return alpha / looks
+    return error / looks
 
 
 def margin(positives: int) -> float | None:
@@ -42,31 +53,48 @@ def margin(positives: int) -> float | None:
     return next((margin for fewest, margin in MARGINS if positives >= fewest), None)
 
 
-def label_gate(looks: Sequence[Look], planned: int) -> GateNumbers:
+def due(planned: Sequence[int], positives: int, made: Sequence[Look]) -> int | None:
+    """Number of the look that is due: the last one whose positives are there; None when it, or a later one, was made.
+
+    Of looks that became due at once only the last is made: its bounds are the narrowest.
+    """
+    number = sum(positives >= fewest for fewest in planned)
+    return number if number > max((look.number for look in made), default=0) else None
+
+
+def label_gate(labelled: Labelled, planned: Sequence[int]) -> GateNumbers:
     """'failed' once any planned look shows a loss; 'ok' when the last one excludes the margin; 'not evaluated' before.
 
     Without labels the gate is not evaluated, and shown as such: it never lets anything pass by being silent.
+    `planned`: the positives at which it is looked, rising.
     """
-    counted = [look for look in looks if 1 <= look.number <= planned and margin(look.positives) is not None]
+    looks = labelled.looks
+    counted = [look for look in looks if 1 <= look.number <= len(planned) and margin(look.positives) is not None]
     if worse := next((look for look in counted if look.upper < 0), None):
         return _numbers(worse, planned, "failed")
     if counted and counted[-1].lower > -(margin(counted[-1].positives) or 0.0):
         return _numbers(counted[-1], planned, "ok")
     if counted:
         return _numbers(counted[-1], planned, "gathering")
-    positives = max((look.positives for look in looks), default=0)
-    missing = f"{positives} labelled positives, {FEWEST_POSITIVES} are needed" if positives else "no labels yet"
-    return GateNumbers("labels", "not evaluated", missing, missing_units=float(FEWEST_POSITIVES - positives))
+    return _not_evaluated(labelled, planned)
 
 
-def _numbers(look: Look, planned: int, state: str) -> GateNumbers:
+def _not_evaluated(labelled: Labelled, planned: Sequence[int]) -> GateNumbers:
+    detail, found = "no labels yet", labelled.positives
+    if labelled.problem:
+        detail = labelled.problem
+    elif labelled.pairs:
+        detail = f"{found} positives among {labelled.pairs} labelled pairs, {planned[0]} are needed"
+    missing = float(planned[0] - found) if found < planned[0] else None
+    return GateNumbers("labels", "not evaluated", detail, missing_units=missing)
+
+
+def _numbers(look: Look, planned: Sequence[int], state: GateState) -> GateNumbers:
     detail = (
         f"PR-AUC {look.difference:+.4f} ({look.lower:+.4f} to {look.upper:+.4f}) at {look.positives} positives, "
-        f"look {look.number} of {planned}"
+        f"look {look.number} of {len(planned)}"
     )
     counts = (("positives", float(look.positives)), ("difference", look.difference))
-    if state == "failed":
-        return GateNumbers("labels", "failed", detail, counts=counts)
-    wanted = next((fewest for fewest, _ in reversed(MARGINS) if fewest > look.positives), None)
-    missing = None if state == "ok" or wanted is None else float(wanted - look.positives)
-    return GateNumbers("labels", "ok" if state == "ok" else "gathering", detail, counts=counts, missing_units=missing)
+    following = planned[look.number :]
+    missing = float(following[0] - look.positives) if state == "gathering" and following else None
+    return GateNumbers("labels", state, detail, counts=counts, missing_units=missing)

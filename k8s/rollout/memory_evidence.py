@@ -6,8 +6,11 @@ from datetime import datetime
 
 from k8s.rollout import block_times
 from k8s.rollout.blocks import CanaryBlock, ShadowBlock, Waiting
-from k8s.rollout.evidence import Answer, Block, Question
+from k8s.rollout.evidence import Answer, Block, LabelQuestion, Question
 from k8s.rollout.history import MemoryHistory, Recorded
+from k8s.rollout.label_look import next_look
+from k8s.rollout.labelled import Labelled, Look
+from monitoring.label_pairs import LabelledPairs
 from monitoring.rollout_history import Phase
 
 Supply = Callable[[Question, int], Block | None]
@@ -19,7 +22,8 @@ class MemoryEvidence:
 
     Feed it with `add_canary` and `add_shadow`, or give functions that make the block of a number. A block closes half
     its length after its end, as everywhere; its length and weight are those of the question. `obstacle`, while set,
-    is why no new block closes. What was read once is answered again, also when something else is supplied later.
+    is why no new block closes. `labelled`: the labelled pairs that there are by now. What was read once is answered
+    again, also when something else is supplied later.
     """
 
     def __init__(
@@ -36,6 +40,8 @@ class MemoryEvidence:
         self._canary_read: dict[tuple[str, datetime, int], CanaryBlock] = {}
         self._shadow_read: dict[tuple[str, datetime, int], ShadowBlock] = {}
         self._history = history
+        self.labelled: LabelledPairs | None = None
+        self._looks: dict[str, tuple[Look, ...]] = {}
 
     def add_canary(self, *blocks: CanaryBlock) -> None:
         """Supplies blocks, whatever the attempt."""
@@ -61,6 +67,16 @@ class MemoryEvidence:
             return block and replace(block, number=number, seconds=question.block.total_seconds(), weight=weight)
 
         return self._answer(question, now, "canary", self._canary_read, read)
+
+    def looks(self, question: LabelQuestion, now: datetime) -> Labelled:  # noqa: ARG002 - all pairs are of the past
+        made, pairs = self._looks.get(question.attempt, ()), self.labelled
+        if self.obstacle is not None:
+            return Labelled(made, problem=self.obstacle.detail)
+        if pairs is None:
+            return Labelled(made)
+        if look := next_look(pairs, made, question):
+            made = self._looks[question.attempt] = (*made, look)
+        return Labelled(made, len(pairs.labels), pairs.positives)
 
     def _answer(
         self,

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from k8s.rollout.blocks import CanaryBlock, ShadowBlock
-from k8s.rollout.evidence import Answer, EvidenceSource, Question
+from k8s.rollout.evidence import Answer, EvidenceSource, LabelQuestion, Question
+from k8s.rollout.labelled import Labelled
 
 
 class ObservedEvidence:
@@ -26,3 +27,6 @@ class ObservedEvidence:
         answer = self._evidence.canary(question, now)
         self._see(answer.waiting.obstacle)
         return answer
+
+    def looks(self, question: LabelQuestion, now: datetime) -> Labelled:
+        return self._evidence.looks(question, now)

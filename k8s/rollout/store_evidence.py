@@ -27,11 +27,13 @@ from k8s.rollout import block_times
 from k8s.rollout.arms import canary_block, shadow_block
 from k8s.rollout.blocks import CanaryBlock, ShadowBlock, Waiting
 from k8s.rollout.envoy_stats import Gateway, GatewayAwayError, Snapshot
-from k8s.rollout.evidence import Answer, Block, Question
+from k8s.rollout.evidence import Answer, Block, LabelQuestion, Question
 from k8s.rollout.gateway_timeline import COUNTED, counted, thinned
 from k8s.rollout.history import CANARY_BLOCKS, SHADOW_BLOCKS
+from k8s.rollout.labelled import Labelled
 from k8s.rollout.log_check import missing_rows
 from k8s.rollout.routers import Role
+from k8s.rollout.store_looks import StoreLooks
 from k8s.rollout.store_noise import StoreNoise
 from k8s.rollout.store_session import Patience, StoreAwayError, StoreSession
 from monitoring import rollout_blocks, rollout_history
@@ -61,6 +63,7 @@ class StoreEvidence:
         self._gateway, self._clock = gateway, clock
         self._session = StoreSession(dsn, patience)
         self._noise = StoreNoise(self._session)
+        self._looks = StoreLooks(self._session)
         self._snapshots: list[Snapshot] = []
         self._gateway_problem = "it was not asked yet"
 
@@ -94,6 +97,9 @@ class StoreEvidence:
             return canary_block(number, question.block.total_seconds(), weight, arms, failed, noise)
 
         return self._answer(_Asked(question, now, "canary", CANARY_BLOCKS, read))
+
+    def looks(self, question: LabelQuestion, now: datetime) -> Labelled:
+        return self._looks.looks(question, now)
 
     def _answer(self, asked: "_Asked[Block]") -> Answer[Block]:
         found: list[Block] = []

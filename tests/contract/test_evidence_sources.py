@@ -5,13 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+import numpy as np
 import psycopg
 import pytest
 
 from k8s.rollout.blocks import Affected, Arm, CanaryBlock, PairSums, ShadowBlock, Waiting
-from k8s.rollout.evidence import EvidenceSource, Question
+from k8s.rollout.evidence import EvidenceSource, LabelQuestion, Question
+from k8s.rollout.labelled import Labelled
 from k8s.rollout.memory_evidence import MemoryEvidence
+from k8s.rollout.observed_evidence import ObservedEvidence
 from k8s.rollout.store_evidence import StoreEvidence
+from k8s.rollout.store_looks import EVERY
+from monitoring.label_pairs import LabelledPairs
 from tests.doubles.given_gateway import GivenGateway
 
 SINCE = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
@@ -27,6 +32,7 @@ QUESTION = Question(
     slo_ms=100,
     weights=((SINCE, 0.05), (SINCE + 2.5 * BLOCK, 0.25), (SINCE + 4 * BLOCK, 0.0)),
 )
+LABELS = LabelQuestion(QUESTION.attempt, STABLE, CANDIDATE, SINCE, None, (40, 100, 200), 0.005, 0.025)
 
 
 class World(Protocol):
@@ -42,6 +48,12 @@ class World(Protocol):
 
     def lose(self, number: int) -> None:
         """In that block the canary and the shadow answer 50 requests each, whose rows have not come."""
+
+    def label(self, positives: int, *, worse: float = 0.0) -> None:
+        """So many positives more, and four times as many negatives, are labelled pairs: each of an entity of its own.
+
+        `worse`: how much noisier the candidate scored them.
+        """
 
     def restart(self) -> None:
         """The source begins anew, as after a kill."""
@@ -68,6 +80,11 @@ class Memory:
 
     def lose(self, number: int) -> None:
         pass
+
+    def label(self, positives: int, *, worse: float = 0.0) -> None:
+        new, old = scored(positives, worse), self.source.labelled
+        labels, stable, candidate = (np.append([] if old is None else getattr(old, name), new[name]) for name in new)
+        self.source.labelled = LabelledPairs(np.arange(len(labels)), labels.astype(np.int8), stable, candidate)
 
     def restart(self) -> None:
         pass
@@ -107,6 +124,22 @@ class Store:
         self.gateway.count("shadow", 50)
         self._tick(number)
 
+    def label(self, positives: int, *, worse: float = 0.0) -> None:
+        new = scored(positives, worse)
+        names = [f"p{self.rows + number}" for number in range(len(new["labels"]))]
+        self.rows += len(names)
+        at = SINCE + timedelta(seconds=5)
+        for role, tag, column in (("stable", STABLE, "stable"), ("shadow", CANDIDATE, "candidate")):
+            with psycopg.connect(self.database.dsn(role)) as connection, connection.cursor() as cursor:
+                cursor.executemany(
+                    "insert into predictions (request_id, event_id, entity_id, tag, scored_at, status, score, "
+                    "decision, latency_us) values (%s, %s, %s, %s, %s, 200, %s, 'approve', 900)",
+                    [(name, name, name, tag, at, score) for name, score in zip(names, new[column], strict=True)],
+                )
+        with psycopg.connect(self.database.dsn("labeller")) as connection, connection.cursor() as cursor:
+            rows = [(name, int(label), at) for name, label in zip(names, new["labels"], strict=True)]
+            cursor.executemany("insert into labels values (%s, %s, %s)", rows)
+
     def restart(self) -> None:
         if self.source:
             self.source.close()
@@ -114,10 +147,13 @@ class Store:
         self._here = self.source._session
 
     def leave(self) -> None:
-        self.source._session = replace_dsn(self.source, "postgresql://rollout@127.0.0.1:1/none")
+        self._talk_to(replace_dsn(self.source, "postgresql://rollout@127.0.0.1:1/none"))
 
     def come_back(self) -> None:
-        self.source._session = self._here
+        self._talk_to(self._here)
+
+    def _talk_to(self, session: Any) -> None:
+        self.source._session = self.source._looks._session = session
 
     def _tick(self, number: int) -> None:
         self.gateway.at = SINCE + (number + 1) * BLOCK + timedelta(seconds=1)
@@ -131,6 +167,15 @@ class Store:
                 "values (%s, 'e', %s, %s, 200, 0.1, 'approve', 900)",
                 [(f"r{first + n}", tag, at) for n in range(requests)],
             )
+
+
+def scored(positives: int, worse: float) -> dict[str, Any]:
+    """Labels and scores of both models, always the same ones."""
+    rng = np.random.default_rng(positives)
+    labels = np.repeat([1, 0], [positives, 4 * positives])
+    signal = labels * 2 + rng.normal(0, 1, len(labels))
+    scores = [1 / (1 + np.exp(-signal - rng.normal(0, noise, len(labels)))) for noise in (0.3, 0.3 + worse)]
+    return {"labels": labels, "stable": scores[0], "candidate": scores[1]}
 
 
 def replace_dsn(source: StoreEvidence, dsn: str) -> Any:
@@ -247,3 +292,73 @@ def test_a_shadow_has_blocks_of_pairs(world):
     assert world.source.shadow(QUESTION, closed(1)) == answer
     world.lose(2)
     assert world.source.shadow(replace(QUESTION, after=1), closed(2)).waiting.obstacle == "log behind"
+
+
+def looked(answer: Any) -> list[tuple[int, int]]:
+    return [(look.number, look.positives) for look in answer.looks]
+
+
+LATER = [closed(0) + number * 2 * EVERY for number in range(6)]
+
+
+def test_labelled_pairs_are_counted_until_a_look_is_due(world):
+    assert world.source.looks(LABELS, LATER[0]) == Labelled()
+    world.label(30)
+    answer = world.source.looks(LABELS, LATER[1])
+    assert (answer.pairs, answer.positives, answer.looks) == (150, 30, ())
+    world.label(20)
+    (look,) = world.source.looks(LABELS, LATER[2]).looks
+    assert (look.number, look.positives) == (1, 50)
+    assert look.lower < look.difference < look.upper
+    assert look.lower < 0 < look.upper
+
+
+def test_a_look_is_made_once_whatever_is_labelled_since_and_whoever_asks(world):
+    world.label(50)
+    first = world.source.looks(LABELS, LATER[0]).looks
+    assert len(first) == 1
+    world.label(30, worse=9.0)
+    assert world.source.looks(LABELS, LATER[1]).looks == first
+    world.restart()
+    assert world.source.looks(LABELS, LATER[2]).looks == first
+
+
+def test_of_looks_that_are_due_at_once_the_last_is_made_and_each_later_one_in_its_turn(world):
+    world.label(101)
+    assert looked(world.source.looks(LABELS, LATER[0])) == [(2, 101)]
+    world.label(102)
+    assert looked(world.source.looks(LABELS, LATER[1])) == [(2, 101), (3, 203)]
+    world.label(103)
+    assert looked(world.source.looks(LABELS, LATER[2])) == [(2, 101), (3, 203)]
+
+
+def test_a_candidate_that_ranks_worse_is_seen(world):
+    world.label(100, worse=9.0)
+    (look,) = world.source.looks(LABELS, LATER[0]).looks
+    assert look.upper < 0
+
+
+def test_another_attempt_has_looks_of_its_own(world):
+    world.label(50)
+    one = world.source.looks(LABELS, LATER[0]).looks
+    other = replace(LABELS, attempt="another", alpha=0.2)
+    assert world.source.looks(other, LATER[1]).looks[0].upper < one[0].upper
+    assert world.source.looks(LABELS, LATER[2]).looks == one
+
+
+def test_while_labels_cannot_be_read_the_looks_stay_known(world):
+    world.label(50)
+    looks = world.source.looks(LABELS, LATER[0]).looks
+    world.leave()
+    answer = world.source.looks(LABELS, LATER[1])
+    assert answer.looks == looks
+    assert answer.problem
+    world.come_back()
+    world.label(60)
+    answer = world.source.looks(LABELS, LATER[2])
+    assert (looked(answer), answer.problem) == ([(1, 50), (2, 110)], "")
+
+
+def test_what_is_observed_is_answered_as_it_is(world):
+    world.label(50)
+    assert looked(ObservedEvidence(world.source, lambda _: None).looks(LABELS, LATER[0])) == [(1, 50)]

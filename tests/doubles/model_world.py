@@ -16,10 +16,11 @@ from k8s.rollout.backend import Backend
 from k8s.rollout.blocks import Arm, CanaryBlock, PairSums, ShadowBlock, Waiting
 from k8s.rollout.canary import CanaryState
 from k8s.rollout.controller import Controller, TickReport
-from k8s.rollout.evidence import Answer, Question
+from k8s.rollout.evidence import Answer, LabelQuestion, Question
 from k8s.rollout.fleets import Copies, FleetError
 from k8s.rollout.gates import Gates
 from k8s.rollout.history import HistoryError, MemoryHistory
+from k8s.rollout.labelled import Labelled
 from k8s.rollout.leases import MemoryLease
 from k8s.rollout.memory_evidence import MemoryEvidence
 from k8s.rollout.memory_fleet import MemoryFleet
@@ -367,6 +368,9 @@ class _Evidence:
     def canary(self, question: Question, now: datetime) -> Answer[CanaryBlock]:
         evidence = self._world.evidence
         return Answer((), evidence.obstacle) if evidence.obstacle else evidence.canary(question, now)
+
+    def looks(self, question: LabelQuestion, now: datetime) -> Labelled:
+        return self._world.evidence.looks(question, now)
 
 
 class _Router:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from k8s.rollout.label_look import look_at
-from k8s.rollout.labelled import label_gate, level
+from k8s.rollout.labelled import Labelled, label_gate, level
 from monitoring.label_pairs import LabelledPairs
 from monitoring.ranking import Ranking
 
@@ -22,21 +22,21 @@ def pairs(rng: np.random.Generator, events: int = 3_000, entities: int = 1_000, 
 
 def test_two_models_that_are_the_same_are_never_told_apart() -> None:
     same = pairs(np.random.default_rng(1))
-    look = look_at(LabelledPairs(same.groups, same.labels, same.stable, same.stable), 1, 400, 0.005, 0.05)
+    look = look_at(LabelledPairs(same.groups, same.labels, same.stable, same.stable), 1, 0.005, 0.05)
     assert look is not None
     assert (look.difference, look.lower, look.upper) == (0, 0, 0)
-    assert label_gate([look], 2).state == "ok"
+    assert label_gate(Labelled((look,)), (300, 1000)).state == "ok"
 
 
 def test_equal_models_fail_as_seldom_as_the_level_says_and_a_worse_one_is_seen() -> None:
     """120 pairs of equal models at alpha .05: 6 are expected; 14 would be a chance of 1 in 500."""
     rng = np.random.default_rng(2)
-    looks = [look_at(pairs(rng), 1, 400, 0.05, 0.05) for _ in range(120)]
+    looks = [look_at(pairs(rng), 1, 0.05, 0.05) for _ in range(120)]
     assert sum(look is not None and look.upper < 0 for look in looks) <= 13
     assert sum(look is not None and look.lower > 0 for look in looks) <= 13
-    worse = look_at(pairs(rng, worse=2.0), 1, 400, level(0.01, 2), 0.05)
+    worse = look_at(pairs(rng, worse=2.0), 1, level(0.01, 2), 0.05)
     assert worse is not None
-    assert label_gate([worse], 2).state == "failed"
+    assert label_gate(Labelled((worse,)), (300, 1000)).state == "failed"
 
 
 def test_many_events_of_few_entities_say_little() -> None:
@@ -48,7 +48,7 @@ def test_many_events_of_few_entities_say_little() -> None:
     candidate = few.candidate + rng.normal(0, 2, 60)[few.groups]
     widths = []
     for groups in (few.groups, np.arange(len(few.labels))):
-        look = look_at(LabelledPairs(groups, few.labels, few.stable, candidate), 1, 400, 0.005, 0.05)
+        look = look_at(LabelledPairs(groups, few.labels, few.stable, candidate), 1, 0.005, 0.05)
         assert look is not None
         widths.append(look.upper - look.lower)
     assert widths[0] > 2 * widths[1]
@@ -56,8 +56,8 @@ def test_many_events_of_few_entities_say_little() -> None:
 
 def test_the_difference_is_that_of_the_figures_and_the_same_at_each_call() -> None:
     found = pairs(np.random.default_rng(4))
-    look = look_at(found, 2, 10_000, 0.005, 0.05)
-    assert look == look_at(found, 2, 10_000, 0.005, 0.05)
+    look = look_at(found, 2, 0.005, 0.05)
+    assert look == look_at(found, 2, 0.005, 0.05)
     assert look is not None
     figures = [float(Ranking(found.labels, scores).counts().pr_auc()) for scores in (found.candidate, found.stable)]
     assert look.difference == pytest.approx(figures[0] - figures[1])
@@ -68,4 +68,4 @@ def test_the_difference_is_that_of_the_figures_and_the_same_at_each_call() -> No
 def test_without_both_classes_there_is_nothing_to_look_at() -> None:
     found = pairs(np.random.default_rng(5), events=50)
     for labels in (np.zeros(50, np.int8), np.ones(50, np.int8)):
-        assert look_at(LabelledPairs(found.groups, labels, found.stable, found.candidate), 1, 400, 0.005, 0.05) is None
+        assert look_at(LabelledPairs(found.groups, labels, found.stable, found.candidate), 1, 0.005, 0.05) is None
