@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 
 from k8s.rollout.blocks import Affected, Arm, CanaryBlock, Waiting
 from k8s.rollout.decide import CanaryState, decide_watch, watched
-from k8s.rollout.labelled import Look, label_gate
+from k8s.rollout.labelled import Labelled, Look, label_gate
 from k8s.rollout.plan import Plan
 
 PLAN = Plan()
@@ -63,7 +63,7 @@ def test_a_previous_stable_that_was_hardly_seen_is_not_compared_with() -> None:
 
 
 def test_a_loss_that_labels_show_is_proposed() -> None:
-    worse = label_gate([Look(1, 400, -0.08, -0.11, -0.04)], planned=4)
+    worse = label_gate(Labelled((Look(1, 400, -0.08, -0.11, -0.04),)), (300, 1000))
     assert watch(arm(1500, 1, 15, 30), labels=worse).gate == "labels"
     assert watch(arm(1500, 1, 15, 30), labels=label_gate([], 4)).proposal == ""
 
