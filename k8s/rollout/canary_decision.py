@@ -10,6 +10,7 @@ from k8s.rollout.answers import Action, Decision, GateNumbers
 from k8s.rollout.blocks import METRICS, CanaryBlock, Waiting
 from k8s.rollout.canary import CanaryState
 from k8s.rollout.harm import CANARY_GATES
+from k8s.rollout.labelled import missing, shown_loss
 from k8s.rollout.plan import Plan
 
 CALM: Final = 3.0
@@ -33,6 +34,7 @@ class _Moment:
     step_age_blocks: float
     shares: tuple[float, ...]
     gates: tuple[GateNumbers, ...]
+    labels: GateNumbers | None
 
     @property
     def harm(self) -> float:
@@ -53,21 +55,25 @@ def decide_canary(  # noqa: PLR0913 - what is known of a moment
     waiting: Waiting | None = None,
     age_blocks: float,
     step_age_blocks: float,
+    labels: GateNumbers | None = None,
 ) -> Decision[CanaryState]:
     """hold, advance, promote, rollback or inconclusive.
 
     `step` is the index of the step in force; None: none yet. Ages are wall-clock time in blocks since the canary
     began, and since the step's weight came into force, so that a deadline holds while no block closes. `rho`: flagged
-    by the candidate for each one flagged by stable, as the shadow measured or the evaluation predicted it.
+    by the candidate for each one flagged by stable, as the shadow measured or the evaluation predicted it. `labels`:
+    the label gate's answer, when somebody looked; it ends a canary with a block, as everything that is latched.
     """
     newest = None
     for block in blocks:
         changed = canary.after(state, block, plan, rho)
         if changed is not state:
             state, newest = changed, block
+    if newest and not state.failed and (loss := shown_loss(labels)):
+        state = replace(state, failed="labels", why=loss)
     shares = canary.harm_of(state)
     gates = gate_numbers(state, plan, step, shares)
-    moment = _Moment(state, plan, step, newest, waiting, age_blocks, step_age_blocks, shares, gates)
+    moment = _Moment(state, plan, step, newest, waiting, age_blocks, step_age_blocks, shares, gates, labels)
     if state.failed:
         return _answer(moment, "rollback", state.failed, f"Rolled back: {state.why}.")
     return _forward(moment)
@@ -114,6 +120,8 @@ def _obstacles(moment: _Moment) -> Iterator[tuple[str, str]]:
     for gate in moment.gates:
         if gate.state == "gathering":
             yield gate.gate, f"{gate.gate} needs more evidence: {gate.detail}."
+    if lacking := missing(moment.labels, moment.plan):
+        yield "labels", lacking
     yield from _too_early(moment)
 
 
@@ -144,7 +152,7 @@ def _answer(moment: _Moment, action: Action, gate: str | None, reason: str) -> D
         action,
         gate,
         reason,
-        moment.gates,
+        (*moment.gates, *((moment.labels,) if moment.labels else ())),
         moment.state,
         next_blocks=_next_blocks(moment) if action == "hold" else None,
         harm=moment.harm,
@@ -154,6 +162,8 @@ def _answer(moment: _Moment, action: Action, gate: str | None, reason: str) -> D
 
 def _next_blocks(moment: _Moment) -> float | None:
     """When the next step can be expected: the slowest gate at this traffic, and the plan's shortest times."""
+    if missing(moment.labels, moment.plan):
+        return None
     plan = moment.plan.canary
     waits = [plan.step_blocks - moment.step_age_blocks, 0.0]
     if moment.last_step:

@@ -11,10 +11,11 @@ from k8s.rollout.errors import LeaseError, RolloutError
 from k8s.rollout.fleets import Copies, FleetError
 from k8s.rollout.gates import Gates
 from k8s.rollout.history import HistoryError
+from k8s.rollout.labelled import Labelled
 from k8s.rollout.model_rollout import OUTBOX, Event, ModelRollout, Status
 from k8s.rollout.phases import REAL, next_commands
 from k8s.rollout.prediction import Prediction, from_comparison
-from k8s.rollout.questions import question
+from k8s.rollout.questions import label_question, question
 from k8s.rollout.routers import Role, RouterError, Split
 from k8s.rollout.stores import ConflictError, StoreError
 from k8s.rollout.world import Assign, Command, Save, Scale, SetSplit, World
@@ -127,6 +128,7 @@ class Controller:
             copies=copies,
             altered=altered,
             evidence=self._evidence(rollout, tick.at),
+            looks=self._looks(rollout, tick.at),
             prediction=prediction,
             prediction_problem=problem,
         )
@@ -138,6 +140,10 @@ class Controller:
         kind, about = asked
         source = self._backend.evidence
         return source.shadow(about, now) if kind == "shadow" else source.canary(about, now)
+
+    def _looks(self, rollout: ModelRollout, now: datetime) -> Labelled | None:
+        asked = label_question(rollout)
+        return self._backend.evidence.looks(asked, now) if asked else None
 
     def _prediction(self, rollout: ModelRollout) -> tuple[Prediction | None, str]:
         """The newest comparison of what is on its way, or of what wants to be; why it can't be read."""

@@ -171,6 +171,8 @@ def _spread(blocks: Sequence[int]) -> Spread | None:
 def _notes(plan: Plan, traffic: Traffic, shadow: ShadowForecast | None, good: Sequence[Ended]) -> Iterator[str]:
     """What somebody should know before the start, in sentences."""
     share = sum(each.action == "promote" for each in good) / len(good)
+    if plan.requires_labels:
+        yield "The plan requires labels, and holds until they come: when that is, no forecast knows."
     if share < 0.9:
         yield f"Only {share:.0%} of good candidates are promoted at this traffic; the others end inconclusive."
     if traffic.rps < SLOW and plan.canary.steps[0].weight < 25:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from k8s.rollout.answers import GateNumbers, GateState
+from k8s.rollout.plan import FEWEST_POSITIVES, Plan
 
-MARGINS: Final = ((1000, 0.02), (300, 0.03))
+MARGINS: Final = ((1000, 0.02), (FEWEST_POSITIVES, 0.03))
 """From so many positives on, a difference of so much is seen."""
-FEWEST_POSITIVES: Final = MARGINS[-1][0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,23 @@ def label_gate(labelled: Labelled, planned: Sequence[int]) -> GateNumbers:
     if counted:
         return _numbers(counted[-1], planned, "gathering")
     return _not_evaluated(labelled, planned)
+
+
+def judged(labelled: Labelled | None, plan: Plan) -> GateNumbers | None:
+    """The gate's answer; None where the plan has no looks, or there is nothing to look at."""
+    return label_gate(labelled, plan.labels.looks) if labelled is not None and plan.labels is not None else None
+
+
+def missing(labels: GateNumbers | None, plan: Plan) -> str:
+    """Why the plan's labels hold a rollout, as a sentence; empty when they don't. Without a gate nobody looks."""
+    if labels is None or labels.state == "ok" or not plan.requires_labels:
+        return ""
+    return f"The plan requires labels: {labels.detail}."
+
+
+def shown_loss(labels: GateNumbers | None) -> str:
+    """What the labels show, when they show that the candidate is worse; else empty."""
+    return f"labels show that it ranks worse: {labels.detail}" if labels and labels.state == "failed" else ""
 
 
 def _not_evaluated(labelled: Labelled, planned: Sequence[int]) -> GateNumbers:

@@ -8,7 +8,7 @@ from datetime import datetime, time
 from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Approval = Literal["auto", "manual"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -17,6 +17,10 @@ WEEKDAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat"
 Share = Annotated[float, Field(gt=0, lt=1)]
 Blocks = Annotated[int, Field(ge=1, le=100_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
+
+FEWEST_POSITIVES: Final = 300
+"""Fewer labelled positives exclude no loss that would be worth excluding: see `labelled`."""
+Positives = Annotated[int, Field(ge=FEWEST_POSITIVES, le=100_000)]
 
 
 def _without_zone(clock: time) -> time:
@@ -108,6 +112,22 @@ class CanaryPlan(_Model):
         return self
 
 
+class LabelPlan(_Model):
+    """When labels come: does the candidate rank worse on what both scored in the shadow phase? By PR-AUC, in looks."""
+
+    looks: tuple[Positives, ...] = Field(default=(FEWEST_POSITIVES, 1000), min_length=1, max_length=10)
+    """At how many labelled positives it is looked, once each. They share alpha and beta: each one more widens all."""
+    required: bool = False
+    """true: nothing goes on before a look excludes a loss of .03 (of .02 from 1,000 positives on). Needs a shadow."""
+
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(one >= other for one, other in pairwise(looks)):
+            raise ValueError(f"the looks are at {', '.join(map(str, looks))} positives; expected rising numbers")
+        return looks
+
+
 class Limits(_Model):
     """Absolute limits of a healthy stable, over the last blocks: beyond them nothing is compared with it, it holds."""
 
@@ -153,6 +173,8 @@ class Plan(_Model):
     shadow: ShadowPlan | None = ShadowPlan()
     """null: no shadow phase; the canary then compares with the prediction, if there is one."""
     canary: CanaryPlan = CanaryPlan()
+    labels: LabelPlan | None = LabelPlan()
+    """null: labels are not looked at."""
     limits: Limits = Limits()
     approval: Approval = "auto"
     """manual: holds once, before promotion, until somebody promotes."""
@@ -166,6 +188,18 @@ class Plan(_Model):
     """A candidate with no copy ready gets no traffic at once; when none is back after this long, it is rolled back."""
     progress_blocks: Blocks = 40
     """How long copies may take to be ready in a start or a promotion; a promotion that takes longer is taken back."""
+
+    @field_validator("labels")
+    @classmethod
+    def _pairs_for_labels(cls, labels: LabelPlan | None, info: ValidationInfo) -> LabelPlan | None:
+        if labels is not None and labels.required and info.data.get("shadow", "") is None:
+            raise ValueError("required labels need pairs, and only a shadow phase makes them: leave one of the two out")
+        return labels
+
+    @property
+    def requires_labels(self) -> bool:
+        """Whether nothing goes on before a look at labels was good."""
+        return self.labels is not None and self.labels.required
 
     def allows(self, now: datetime) -> bool:
         """Whether a weight may rise now."""

@@ -23,7 +23,7 @@ _WORDS: Final = {"extra_forbidden": "there is no such field; see `vigil rollout 
 class _Loader(yaml.SafeLoader):
     """Reads 22:00 as text, which YAML 1.1 takes for the number 1320, and 1e-3 as a number, which it takes for text.
 
-    No field of a plan is yes or no: read as such, they would count as the numbers 1 and 0.
+    Yes and no are read as text, which the plan takes where it asks for them: elsewhere they would count as 1 and 0.
     """
 
 
@@ -105,6 +105,8 @@ def _meanings(model: BaseModel) -> Iterator[tuple[str, str]]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:%H:%M}" if isinstance(value, time) else str(value)

@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Literal
 
-from k8s.rollout.evidence import Question
+from k8s.rollout.evidence import LabelQuestion, Question
+from k8s.rollout.labelled import level
 from k8s.rollout.model_rollout import Attempt, ModelRollout, Outcome, Status
 from k8s.rollout.plan import Plan
 
@@ -23,6 +24,31 @@ def question(rollout: ModelRollout) -> tuple[Kind, Question] | None:
     if attempt.verdict is None and attempt.shadow_since is not None and attempt.shadow_passed_at is None:
         return "shadow", _asked(attempt, attempt.shadow_since, attempt.shadow.block)
     return None
+
+
+def label_question(rollout: ModelRollout) -> LabelQuestion | None:
+    """Which looks at labels the next tick rests on; None: on none.
+
+    The pairs are those of the shadow phase, also in the canary and in the watch: there each entity has one model, and
+    labels of the shadow's requests go on coming.
+    """
+    status = rollout.status
+    attempt = status.attempt or (status.last if plan_of_watch(status) else None)
+    if attempt is None or attempt.shadow_since is None or attempt.plan.labels is None:
+        return None
+    if attempt.verdict is not None and attempt.verdict.outcome is not Outcome.PROMOTED:
+        return None
+    planned = attempt.plan.labels.looks
+    return LabelQuestion(
+        attempt=attempt.id,
+        stable=attempt.stable,
+        candidate=attempt.candidate,
+        since=attempt.shadow_since,
+        until=attempt.shadow_passed_at,
+        planned=planned,
+        alpha=level(attempt.plan.alpha, len(planned)),
+        beta=level(attempt.plan.beta, len(planned)),
+    )
 
 
 def length(plan: Plan) -> timedelta:

@@ -9,6 +9,7 @@ from k8s.rollout import block_times
 from k8s.rollout.answers import Decision
 from k8s.rollout.blocks import CanaryBlock, ShadowBlock, Waiting
 from k8s.rollout.canary import CanaryState
+from k8s.rollout.labelled import judged
 from k8s.rollout.model_rollout import Attempt, Phase
 from k8s.rollout.plan import Plan
 from k8s.rollout.prediction import Prediction, usable
@@ -57,6 +58,7 @@ def read_shadow(turn: Turn) -> Reading:
             waiting=waiting,
             age_blocks=age,
             unpredicted=unpredicted,
+            labels=judged(turn.world.looks, attempt.plan),
         )
 
     return Reading() if since is None else _Reader(turn, "shadow", since, attempt.plan).read(decide)
@@ -77,6 +79,7 @@ def read_canary(turn: Turn) -> Reading:
             waiting=waiting,
             age_blocks=age,
             step_age_blocks=step_age(attempt, age),
+            labels=judged(turn.world.looks, attempt.plan),
         )
 
     return Reading() if since is None else _Reader(turn, "canary", since, attempt.plan).read(decide)
@@ -88,7 +91,9 @@ def read_watch(turn: Turn, plan: Plan) -> Reading:
 
     def decide(block: ShadowBlock | CanaryBlock | None, waiting: Waiting | None, age: float) -> Decision[Any]:
         state = turn.status.watch.state if turn.status.watch else CanaryState()
-        return turn.gates.watch(state, () if block is None else (block,), plan, waiting=waiting, age_blocks=age)
+        labels = judged(turn.world.looks, plan)
+        new = () if block is None else (block,)
+        return turn.gates.watch(state, new, plan, waiting=waiting, age_blocks=age, labels=labels)
 
     return Reading() if watch is None else _Reader(turn, "watch", watch.since, plan).read(decide)
 
@@ -170,6 +175,8 @@ class _Reader:
             "harm": decision.harm,
             "harm_bound": decision.harm_bound,
         }
+        if turn.world.looks is not None:
+            numbers["labels"] = asdict(turn.world.looks)
         if self._kind == "shadow":
             prediction, _ = predicted(turn)
             numbers["prediction"] = asdict(prediction) if prediction else None

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from k8s.rollout.answers import Decision
+from k8s.rollout.answers import Decision, GateNumbers
 from k8s.rollout.blocks import CanaryBlock, ShadowBlock
 from k8s.rollout.canary import CanaryState
 from k8s.rollout.decide import watched
 from k8s.rollout.gates import Gates
 from k8s.rollout.history import DECISION, Recorded
+from k8s.rollout.labelled import Labelled, judged
 from k8s.rollout.model_rollout import Event
 from k8s.rollout.plan import Plan
 from k8s.rollout.prediction import Prediction
@@ -27,6 +28,7 @@ STARTED: Final = "rollout.started"
 """Kind of the event that holds an attempt's plan."""
 
 _PREDICTIONS: Final[TypeAdapter[Prediction | None]] = TypeAdapter(Prediction | None)
+_LABELLED: Final[TypeAdapter[Labelled | None]] = TypeAdapter(Labelled | None)
 _TOLERANCE: Final = 1e-9
 """Relative: evidence is a sum of floating-point numbers, and a library may round one differently."""
 
@@ -115,12 +117,15 @@ class _Again:
     def _decide_shadow(self, numbers: dict[str, Any], block: ShadowBlock) -> Decision[Any]:
         prediction = _PREDICTIONS.validate_python(numbers.get("prediction"))
         age = float(numbers["age_blocks"])
-        decision = self._gates.shadow(self._shadow, (block,), self._plan, prediction, age_blocks=age)
+        decision = self._gates.shadow(
+            self._shadow, (block,), self._plan, prediction, age_blocks=age, labels=self._labels(numbers)
+        )
         self._shadow = decision.state
         return decision
 
     def _decide_canary(self, numbers: dict[str, Any], block: CanaryBlock) -> Decision[Any]:
         moment = {name: numbers[name] for name in ("step", "rho", "age_blocks", "step_age_blocks")}
+        moment["labels"] = self._labels(numbers)
         # Between two blocks a controller decides as well, without one: that is when a deadline is extended.
         self._canary = self._gates.canary(self._canary, (), self._plan, **moment).state
         decision = self._gates.canary(self._canary, (block,), self._plan, **moment)
@@ -129,9 +134,14 @@ class _Again:
 
     def _decide_watch(self, numbers: dict[str, Any], block: CanaryBlock) -> Decision[Any]:
         state = self._watch or watched(self._canary)
-        decision = self._gates.watch(state, (block,), self._plan, age_blocks=float(numbers["age_blocks"]))
+        age, labels = float(numbers["age_blocks"]), self._labels(numbers)
+        decision = self._gates.watch(state, (block,), self._plan, age_blocks=age, labels=labels)
         self._watch = decision.state
         return decision
+
+    def _labels(self, numbers: dict[str, Any]) -> GateNumbers | None:
+        """The gate on the looks that were known; None for what was recorded before there were any."""
+        return judged(_LABELLED.validate_python(numbers.get("labels")), self._plan)
 
 
 def _replayed(event: Event, decision: Decision[Any] | None) -> Replayed:

@@ -12,6 +12,7 @@ from typing import Final
 from k8s.rollout import harm, paired, shadow
 from k8s.rollout.answers import Action, Decision, GateNumbers, GateState
 from k8s.rollout.blocks import ShadowBlock, Waiting
+from k8s.rollout.labelled import missing, shown_loss
 from k8s.rollout.plan import Plan, ShadowPlan
 from k8s.rollout.prediction import Prediction
 from k8s.rollout.shadow import HEALTH_GATES, ShadowState
@@ -37,6 +38,7 @@ class _Moment:
     waiting: Waiting | None
     age_blocks: float
     gates: tuple[GateNumbers, ...]
+    labels: GateNumbers | None
 
 
 def decide_shadow(  # noqa: PLR0913 - what is known of a moment
@@ -48,11 +50,13 @@ def decide_shadow(  # noqa: PLR0913 - what is known of a moment
     waiting: Waiting | None = None,
     age_blocks: float,
     unpredicted: str = "There is no prediction.",
+    labels: GateNumbers | None = None,
 ) -> Decision[ShadowState]:
     """hold, pass, fail or inconclusive.
 
     `prediction` is None when there is no usable one; `unpredicted` is then the sentence of `prediction.usable`. A plan
-    without a shadow phase is decided with the defaults of one. The age is in blocks since the phase began.
+    without a shadow phase is decided with the defaults of one. The age is in blocks since the phase began. `labels` is
+    the label gate's answer, when somebody looked; it fails a candidate with a block, as everything that is latched.
     """
     settings = plan.shadow or ShadowPlan()
     if prediction is not None and not prediction.live:
@@ -63,7 +67,9 @@ def decide_shadow(  # noqa: PLR0913 - what is known of a moment
         if changed is not state:
             newest, gates = block, _gates(changed, plan, settings, prediction)
             state = _latched(changed, gates)
-    moment = _Moment(state, plan, settings, prediction, unpredicted, newest, waiting, age_blocks, gates)
+    if newest and not state.failed and (loss := shown_loss(labels)):
+        state = replace(state, failed="labels", why=loss)
+    moment = _Moment(state, plan, settings, prediction, unpredicted, newest, waiting, age_blocks, gates, labels)
     if state.failed:
         return _answer(moment, "fail", state.failed, f"Failed as a shadow: {state.failed}: {state.why}.")
     gate, reason = next(_obstacles(moment), ("", ""))
@@ -97,20 +103,24 @@ def _obstacles(moment: _Moment) -> Iterator[tuple[str, str]]:
     for gate in moment.gates:
         if gate.state in ("gathering", "holding"):
             yield gate.gate, f"{gate.gate}: {gate.detail}."
+    if lacking := missing(moment.labels, moment.plan):
+        yield "labels", lacking
     if moment.age_blocks < moment.shadow.min_blocks:
         yield "time", f"The shadow phase is {moment.age_blocks:.0f} of at least {moment.shadow.min_blocks} blocks old."
 
 
 def _answer(moment: _Moment, action: Action, gate: str | None, reason: str) -> Decision[ShadowState]:
-    missing = [each.missing_blocks for each in moment.gates if each.state == "gathering"]
-    known = [each for each in missing if each is not None]
-    soonest = max([moment.shadow.min_blocks - moment.age_blocks, 0.0, *known]) if len(known) == len(missing) else None
+    lacked = [each.missing_blocks for each in moment.gates if each.state == "gathering"]
+    if missing(moment.labels, moment.plan):
+        lacked.append(None)
+    known = [each for each in lacked if each is not None]
+    soonest = max([moment.shadow.min_blocks - moment.age_blocks, 0.0, *known]) if len(known) == len(lacked) else None
     worst = max((each for each in moment.gates if each.harm is not None), key=_severity, default=None)
     return Decision(
         action,
         gate,
         reason,
-        moment.gates,
+        (*moment.gates, *((moment.labels,) if moment.labels else ())),
         moment.state,
         next_blocks=soonest if action == "hold" else None,
         harm=worst.harm or 0.0 if worst else 0.0,

@@ -45,7 +45,7 @@ def decide_watch(
 ) -> Decision[CanaryState]:
     """Rolls back when the new stable crashed, else holds; `proposal` says why undoing is proposed, if it is.
 
-    `labels` is the label gate's answer (`labelled.label_gate`), when somebody looked.
+    `labels` is the label gate's answer, when somebody looked.
     """
     for block in blocks:
         if block.number > state.block and not state.failed:

@@ -7,6 +7,7 @@ from datetime import datetime
 from k8s.rollout.blocks import CanaryBlock, ShadowBlock
 from k8s.rollout.evidence import Answer
 from k8s.rollout.fleets import Copies
+from k8s.rollout.labelled import Labelled
 from k8s.rollout.model_rollout import ModelRollout, Status
 from k8s.rollout.prediction import Prediction
 from k8s.rollout.routers import Role, Split
@@ -24,6 +25,8 @@ class World:
     """How somebody else changed the route since the split was put into force, if so; in words."""
     evidence: Answer[ShadowBlock] | Answer[CanaryBlock] | None = None
     """What the evidence source answers to `questions.question`; None: nothing was asked."""
+    looks: Labelled | None = None
+    """What it answers to `questions.label_question`."""
     prediction: Prediction | None = None
     """How the candidate should differ from stable; None: they were never compared, or `prediction_problem`."""
     prediction_problem: str = ""

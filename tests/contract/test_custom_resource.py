@@ -57,6 +57,9 @@ def empty(namespace: Kubectl) -> Kubectl:
         ({"plan": {"canary": {"deadline_blocks": 300}}}, "extended_blocks is before deadline_blocks"),
         ({"plan": {"canary": {"deadline_blocks": 30}}}, "it could never be promoted"),
         ({"plan": {"canary": {"step_blocks": 40}}}, "it could never be promoted"),
+        ({"plan": {"labels": {"looks": [1000, 300]}}}, "the looks' positives must rise"),
+        ({"plan": {"labels": {"looks": [100]}}}, "should be greater than or equal to 300"),
+        ({"plan": {"labels": {"required": True}, "shadow": None}}, "only a shadow phase makes them"),
         ({"plan": {"windows": [{"start": "24:00"}]}}, "spec.plan.windows[0].start in body should match"),
         ({"plan": {"windows": [{"start": "22:00Z"}]}}, "spec.plan.windows[0].start in body should match"),
         ({"plan": {"windows": [{"days": ["someday"]}]}}, "spec.plan.windows[0].days[0]: Unsupported value"),
@@ -93,6 +96,9 @@ def test_another_name_is_refused(empty: Kubectl) -> None:
         {"candidate": None, "paused": None, "promotion": None, "plan": {"shadow": None}},
         {"candidate": OTHER, "abort": ASKED},
         {"plan": {"canary": {"steps": steps(1, 2, 50), "deadline_blocks": 40, "extended_blocks": 40}}},
+        {"plan": {"labels": None, "shadow": None}},
+        {"plan": {"labels": {"looks": [300], "required": True}}},
+        {"plan": {"labels": {"required": True}, "shadow": {}}},
         {"plan": {"windows": [{"days": ["mon"], "start": "22:00", "end": "06:30:15.5"}]}},
         {"plan": Plan(slo_ms=1, canary={"steps": tuple(Step(**each) for each in steps(50))}).model_dump(mode="json")},  # type: ignore[arg-type]
         yaml.safe_load(Spec(candidate=ONE, asked=Request(**ASKED)).model_dump_json()),  # type: ignore[arg-type]

@@ -130,6 +130,7 @@ class World:
         waiting: Any,
         age_blocks: float,
         unpredicted: str = "",
+        labels: Any = None,
     ) -> Decision[ShadowState]:
         attempt = self.attempt()
         for block in blocks:
@@ -155,6 +156,7 @@ class World:
         waiting: Waiting | None,
         age_blocks: float,
         step_age_blocks: float,
+        labels: Any = None,
     ) -> Decision[CanaryState]:
         ledger, last = self.monitor.ledgers[self.attempt().id], step == len(STEPS) - 1
         if state.failed:
@@ -172,7 +174,7 @@ class World:
         return Decision("hold", None, "waits", (), state)
 
     def _decide_watch(
-        self, state: CanaryState, blocks: Any, plan: Plan, *, waiting: Any, age_blocks: float
+        self, state: CanaryState, blocks: Any, plan: Plan, *, waiting: Any, age_blocks: float, labels: Any = None
     ) -> Decision[CanaryState]:
         for block in blocks:
             state = replace(state, block=block.number)

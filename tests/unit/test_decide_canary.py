@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from k8s.rollout.blocks import Affected, Arm, CanaryBlock, NoiseFloor, Waiting
 from k8s.rollout.decide import CanaryState, Decision, decide_canary
-from k8s.rollout.plan import CanaryPlan, Plan
+from k8s.rollout.labelled import Labelled, Look, judged
+from k8s.rollout.plan import CanaryPlan, LabelPlan, Plan
 
 PLAN = Plan()
 STATE = TypeAdapter(CanaryState)
@@ -322,3 +323,34 @@ def test_more_errors_of_the_candidate_are_never_less_evidence(errors: int, more:
     few, many = (decide(CanaryState(), [block(0, arm(200, count))]) for count in (errors, errors + more))
     assert many.harm >= few.harm * (1 - 1e-9)
     assert many.gates[0].shown <= few.gates[0].shown + 1e-9
+
+
+LOSS = judged(Labelled((Look(1, 400, -0.08, -0.11, -0.04),)), PLAN)
+NO_LOSS = judged(Labelled((Look(1, 400, 0.0, -0.02, 0.02),)), PLAN)
+UNSURE = judged(Labelled((Look(1, 400, 0.0, -0.04, 0.04),)), PLAN)
+STRICT = Plan(labels=LabelPlan(required=True))
+
+
+def test_a_loss_that_labels_show_is_rolled_back_with_the_next_block_and_for_good() -> None:
+    state = after(8)
+    early = decide(state, [], labels=LOSS)
+    assert (early.action, early.gates[-1].gate, early.gates[-1].state) == ("hold", "labels", "failed")
+    back = decide(early.state, [good(8)], labels=LOSS)
+    assert (back.action, back.gate) == ("rollback", "labels")
+    assert "PR-AUC -0.0800" in back.reason
+    later = decide(back.state, [good(9)], labels=NO_LOSS)
+    assert (later.action, later.gate, later.reason) == ("rollback", "labels", back.reason)
+
+
+def test_labels_hold_what_rises_only_where_the_plan_requires_them() -> None:
+    for labels in (judged(Labelled(), PLAN), UNSURE):
+        assert decide(after(8), [good(8)], labels=labels).action == "advance"
+        held = decide(after(8), [good(8)], labels=labels, plan=STRICT)
+        assert (held.action, held.gate, held.next_blocks) == ("hold", "labels", None)
+    assert decide(after(8), [good(8)], labels=NO_LOSS, plan=STRICT).action == "advance"
+    assert decide(after(8), [good(8)], plan=STRICT).action == "advance"
+
+
+def test_a_canary_that_waits_for_required_labels_until_its_deadline_is_inconclusive_by_them() -> None:
+    late = decide(after(8), [good(8)], labels=UNSURE, plan=STRICT, age_blocks=240, step_age_blocks=240)
+    assert (late.action, late.gate) == ("inconclusive", "labels")

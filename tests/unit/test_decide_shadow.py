@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from k8s.rollout.blocks import Affected, Arm, PairSums, ShadowBlock, Waiting
 from k8s.rollout.decide import Decision, ShadowState, decide_shadow, measured_rho
-from k8s.rollout.plan import Plan
+from k8s.rollout.labelled import Labelled, Look, judged
+from k8s.rollout.plan import LabelPlan, Plan
 from k8s.rollout.prediction import Prediction, admission, usable
 
 PLAN = Plan()
@@ -188,3 +189,35 @@ def test_a_verdict_against_a_candidate_needs_somebody_to_force_it(verdict: str) 
 def test_a_plan_with_a_shadow_needs_a_prediction_and_one_without_does_not() -> None:
     assert "no prediction" in (admission(None, NOON, PLAN, forced=False) or "")
     assert admission(None, NOON, Plan(shadow=None), forced=False) is None
+
+
+LOSS = judged(Labelled((Look(1, 400, -0.08, -0.11, -0.04),)), PLAN)
+NO_LABELS = judged(Labelled(), PLAN)
+NO_LOSS = judged(Labelled((Look(1, 400, 0.0, -0.02, 0.02),)), PLAN)
+STRICT = Plan(labels=LabelPlan(required=True))
+GOOD = shadow_block(9, pairs(10**6))
+
+
+def test_a_loss_that_labels_show_fails_the_shadow_with_its_next_block_and_for_good() -> None:
+    early = decide_shadow(ShadowState(), [], PLAN, SAME, age_blocks=9, labels=LOSS)
+    assert (early.action, early.gates[-1].state) == ("hold", "failed")
+    failed = decide_shadow(early.state, [GOOD], PLAN, SAME, age_blocks=9, labels=LOSS)
+    assert (failed.action, failed.gate) == ("fail", "labels")
+    assert "PR-AUC -0.0800" in failed.reason
+    later = decide_shadow(failed.state, [shadow_block(10, pairs(10))], PLAN, SAME, age_blocks=9, labels=NO_LOSS)
+    assert (later.action, later.gate, later.reason) == ("fail", "labels", failed.reason)
+
+
+def test_without_labels_the_gate_is_shown_and_holds_only_where_the_plan_requires_them() -> None:
+    passed = decide_shadow(ShadowState(), [GOOD], PLAN, SAME, age_blocks=9, labels=NO_LABELS)
+    assert (passed.action, passed.gates[-1].state) == ("pass", "not evaluated")
+    held = decide_shadow(ShadowState(), [GOOD], STRICT, SAME, age_blocks=9, labels=NO_LABELS)
+    assert (held.action, held.gate, held.next_blocks) == ("hold", "labels", None)
+    assert held.reason == "The plan requires labels: no labels yet."
+    assert decide_shadow(ShadowState(), [GOOD], STRICT, SAME, age_blocks=9, labels=NO_LOSS).action == "pass"
+    late = decide_shadow(ShadowState(), [GOOD], STRICT, SAME, age_blocks=2880, labels=NO_LABELS)
+    assert (late.action, late.gate) == ("inconclusive", "labels")
+
+
+def test_where_nobody_looks_nothing_changes() -> None:
+    assert decide_shadow(ShadowState(), [GOOD], STRICT, SAME, age_blocks=9).action == "pass"

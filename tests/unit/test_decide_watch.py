@@ -65,7 +65,7 @@ def test_a_previous_stable_that_was_hardly_seen_is_not_compared_with() -> None:
 def test_a_loss_that_labels_show_is_proposed() -> None:
     worse = label_gate(Labelled((Look(1, 400, -0.08, -0.11, -0.04),)), (300, 1000))
     assert watch(arm(1500, 1, 15, 30), labels=worse).gate == "labels"
-    assert watch(arm(1500, 1, 15, 30), labels=label_gate([], 4)).proposal == ""
+    assert watch(arm(1500, 1, 15, 30), labels=label_gate(Labelled(), (300, 1000))).proposal == ""
 
 
 def test_a_night_without_traffic_proposes_nothing() -> None:

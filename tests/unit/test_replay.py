@@ -1,22 +1,25 @@
 """Whole rollouts in memory, by the real controller and the real gates, decided again from what they left behind."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from k8s.rollout.blocks import Affected, Arm, CanaryBlock, PairSums, ShadowBlock
 from k8s.rollout.controller import Controller
 from k8s.rollout.evidence import Question
-from k8s.rollout.history import Recorded
+from k8s.rollout.history import DECISION, Recorded
+from k8s.rollout.labelled import Labelled, Look
 from k8s.rollout.memory_evidence import MemoryEvidence
 from k8s.rollout.model_rollout import Event, ModelRollout, Outcome, Spec, Status
-from k8s.rollout.plan import CanaryPlan, Limits, Plan, ShadowPlan, Step
+from k8s.rollout.plan import CanaryPlan, LabelPlan, Limits, Plan, ShadowPlan, Step
 from k8s.rollout.replay import Report, plan_of, replay
 from monitoring.comparisons import Comparison
-from tests.doubles.memory_backend import CANDIDATE, STABLE, World
+from monitoring.label_pairs import LabelledPairs
+from tests.doubles.memory_backend import BEGINNING, CANDIDATE, STABLE, World
 
 PLAN = Plan(
     shadow=ShadowPlan(min_blocks=2, min_entities=100),
@@ -60,9 +63,23 @@ def shadow_block(question: Question, number: int) -> ShadowBlock:
     return ShadowBlock(number, 30, sums, sums, seen, seen, stable_flagged=80, shadow_flagged=81)
 
 
-def run(errors: float, requests: int = 3000, hours: float = 1.0) -> tuple[World, Outcome]:
-    """A world in which the candidate's rollout has ended, and its verdict."""
-    world = World(ModelRollout(spec=Spec(candidate=CANDIDATE, plan=PLAN), status=Status(stable=STABLE)))
+def labelled(rng: np.random.Generator, positives: int, worse: float) -> LabelledPairs:
+    """Pairs of both models, one of ten positive; the candidate's scores are so much noisier."""
+    labels = np.repeat([1, 0], [positives, 9 * positives]).astype(np.int8)
+    signal = labels * 2 + rng.normal(0, 1, len(labels))
+    candidate = signal + rng.normal(0, 0.1, len(labels)) + rng.normal(0, worse, len(labels))
+    return LabelledPairs(np.arange(len(labels)), labels, signal, candidate)
+
+
+def run(
+    errors: float,
+    requests: int = 3000,
+    hours: float = 1.0,
+    plan: Plan = PLAN,
+    then: Callable[[World], None] = lambda _: None,
+) -> tuple[World, Outcome]:
+    """A world in which the candidate's rollout has ended, and its verdict; `then` is called before each tick."""
+    world = World(ModelRollout(spec=Spec(candidate=CANDIDATE, plan=plan), status=Status(stable=STABLE)))
     world.evidence = MemoryEvidence(canary_blocks(errors, requests), shadow_block, world.history)
     world.fleet.assign("stable", STABLE)
     world.fleet.scale("stable", 1)
@@ -72,6 +89,7 @@ def run(errors: float, requests: int = 3000, hours: float = 1.0) -> tuple[World,
     controller = Controller(world.backend(), lambda: world.now)
     end = world.now + timedelta(hours=hours)
     while world.now < end:
+        then(world)
         report = controller.tick()
         assert not report.problems
         world.now += timedelta(seconds=5)
@@ -94,10 +112,10 @@ def promoted() -> World:
     return world
 
 
-def again(world: World) -> Report:
+def again(world: World, expected: Plan = PLAN) -> Report:
     events, evidence = decided_again(world)
     plan = plan_of(events)
-    assert plan == PLAN
+    assert plan == expected
     return replay(events, evidence, plan)
 
 
@@ -160,3 +178,77 @@ def test_another_plan_decides_otherwise(promoted):
 def test_without_its_start_an_attempt_has_no_plan(promoted):
     events, _ = decided_again(promoted)
     assert plan_of([event for event in events if event.kind != "rollout.started"]) is None
+
+
+STRICT = PLAN.model_copy(update={"labels": LabelPlan(required=True)})
+
+
+def arrive(positives: int, worse: float, minutes: float) -> Callable[[World], None]:
+    """So many positives are labelled when the rollout is so old."""
+    found = labelled(np.random.default_rng(5), positives, worse)
+
+    def then(world: World) -> None:
+        if world.now >= BEGINNING + timedelta(minutes=minutes):
+            world.evidence.labelled = found
+
+    return then
+
+
+def labels_of(event: Event) -> Labelled:
+    return TypeAdapter(Labelled).validate_python(event.numbers["labels"])
+
+
+def test_required_labels_hold_the_shadow_until_they_come_and_it_is_decided_the_same_again():
+    world, outcome = run(errors=0.001, plan=STRICT, then=arrive(400, 0.0, 12))
+    assert outcome is Outcome.PROMOTED
+    report = again(world, STRICT)
+    assert report.agrees
+    held = [each for each in report.decisions if each.recorded_gate == "labels"]
+    assert {each.phase for each in held} == {"shadow"}
+    assert len(held) > 10
+    events, _ = decided_again(world)
+    last = labels_of([event for event in events if event.kind == DECISION][-1])
+    assert [(look.number, look.positives) for look in last.looks] == [(1, 400)]
+
+
+@pytest.mark.parametrize(("minutes", "phase"), [(0.5, "shadow"), (4.0, "canary")])
+def test_a_model_that_ranks_worse_is_rolled_back_by_its_labels_and_comes_out_the_same(minutes, phase):
+    world, outcome = run(errors=0.001, then=arrive(400, 3.0, minutes))
+    assert outcome is Outcome.ROLLED_BACK
+    last = world.store.read().status.last
+    assert last is not None
+    assert last.verdict is not None
+    assert last.verdict.gate == "labels"
+    report = again(world)
+    assert report.agrees
+    assert (report.decisions[-1].phase, report.decisions[-1].again_gate) == (phase, "labels")
+
+
+def test_a_loss_that_is_known_after_the_promotion_proposes_to_undo_and_comes_out_the_same():
+    world, outcome = run(errors=0.001, hours=0.27, then=arrive(400, 3.0, 14), plan=LONG)
+    assert outcome is Outcome.PROMOTED
+    status = world.store.read().status
+    assert status.watch is not None
+    assert status.watch.proposed_undo.startswith("labels: ")
+    assert again(world, LONG).agrees
+
+
+LONG = PLAN.model_copy(update={"watch_hours": 2.0})
+
+
+def test_altered_looks_are_found_and_a_plan_without_labels_decides_otherwise():
+    world, _ = run(errors=0.001, then=arrive(400, 3.0, 4.0))
+    events, evidence = decided_again(world)
+    unlabelled = replay(events, evidence, PLAN.model_copy(update={"labels": None}))
+    assert [each.recorded_gate for each in unlabelled.different] == ["labels"]
+    for event in events:
+        if event.numbers.get("labels", {}).get("looks"):
+            event.numbers["labels"]["looks"] = [asdict(Look(1, 400, 0.0, -0.01, 0.01))]
+    assert not replay(events, evidence, PLAN).agrees
+
+
+def test_what_was_recorded_before_labels_were_looked_at_comes_out_the_same(promoted):
+    events, evidence = decided_again(promoted)
+    for event in events:
+        event.numbers.pop("labels", None)
+    assert replay(events, evidence, PLAN).agrees

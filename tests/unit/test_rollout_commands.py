@@ -230,6 +230,12 @@ def test_a_reason_that_the_record_can_not_hold_is_a_wrong_call(words: str) -> No
         ("windows: &a [*a]", "plan.yaml:1: "),
         ("alpha: .01\nwindows: [{start: 22:00Z}]", "plan.yaml:2: windows[0].start: 22:00:00+00:00 names a time zone"),
         ("slo_ms: yes", "plan.yaml:1: slo_ms: "),
+        ("beta: .1\nlabels:\n  looks: [1000, 300]", "plan.yaml:3: labels.looks: the looks are at 1000, 300 positives"),
+        ("labels:\n  looks:\n  - 300\n  - 20\n", "plan.yaml:4: labels.looks[1]: "),
+        ("labels: {looks: []}", "plan.yaml:1: labels.looks: "),
+        ("labels: {required: perhaps}", "plan.yaml:1: labels.required: "),
+        ("shadow: null\nlabels: {required: true}", "plan.yaml:2: labels: required labels need pairs"),
+        ("labels: {required: true}\nshadow: null", "plan.yaml:1: labels: required labels need pairs"),
         ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]\n" for n in range(1, 12)), "a0: there is no"),
     ],
 )
@@ -252,6 +258,13 @@ def test_a_written_plan_reads_as_itself_and_times_of_day_are_no_numbers() -> Non
     plan = plan_file.parsed(text, "x")
     assert (plan.windows[0].start.hour, plan.windows[0].end.minute, plan.alpha) == (22, 30, 0.01)
     assert plan_file.parsed(plan_file.written(plan), "x") == plan
+
+
+def test_yes_is_yes_where_a_plan_asks_for_it() -> None:
+    plan = plan_file.parsed("labels: {looks: [400, 800], required: yes}", "x")
+    assert plan.requires_labels
+    assert plan_file.parsed(plan_file.written(plan), "x") == plan
+    assert plan_file.parsed("labels: null", "x").labels is None
 
 
 def test_a_plan_that_makes_objects_of_python_is_refused() -> None:
