@@ -109,9 +109,8 @@ def _spec() -> Schema:
     spec["x-kubernetes-validations"] = [_names_the_candidate(field) for field in ("promotion", "asked", "forced")]
     canary = spec["properties"]["plan"]["properties"]["canary"]
     canary["x-kubernetes-validations"] = _canary_rules()
-    plan = spec["properties"]["plan"]
-    plan["x-kubernetes-validations"] = [_pairs_for_labels()]
-    plan["properties"]["labels"]["x-kubernetes-validations"] = [_rising_looks()]
+    labels = spec["properties"]["plan"]["properties"]["labels"]
+    labels["x-kubernetes-validations"] = [_rising_looks()]
     return spec
 
 
@@ -187,15 +186,6 @@ def _canary_rules() -> list[Schema]:
             "raise deadline_blocks or lower min_blocks and step_blocks",
         },
     ]
-
-
-def _pairs_for_labels() -> Schema:
-    required = "has(self.labels) && self.labels != null && has(self.labels.required) && self.labels.required"
-    return {
-        "rule": f"!({required} && has(self.shadow) && self.shadow == null)",
-        "message": "required labels need pairs, and only a shadow phase makes them: leave one of the two out",
-        "fieldPath": ".labels",
-    }
 
 
 def _rising_looks() -> Schema:

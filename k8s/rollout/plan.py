@@ -8,7 +8,7 @@ from datetime import datetime, time
 from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Approval = Literal["auto", "manual"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -189,17 +189,17 @@ class Plan(_Model):
     progress_blocks: Blocks = 40
     """How long copies may take to be ready in a start or a promotion; a promotion that takes longer is taken back."""
 
-    @field_validator("labels")
-    @classmethod
-    def _pairs_for_labels(cls, labels: LabelPlan | None, info: ValidationInfo) -> LabelPlan | None:
-        if labels is not None and labels.required and info.data.get("shadow", "") is None:
-            raise ValueError("required labels need pairs, and only a shadow phase makes them: leave one of the two out")
-        return labels
-
     @property
     def requires_labels(self) -> bool:
         """Whether nothing goes on before a look at labels was good."""
         return self.labels is not None and self.labels.required
+
+    @property
+    def contradiction(self) -> str:
+        """Why the plan can't be carried out, if so. No validator: an API server can't tell null from nothing."""
+        if self.requires_labels and self.shadow is None:
+            return "required labels need pairs, and only a shadow phase makes them: leave one of the two out"
+        return ""
 
     def allows(self, now: datetime) -> bool:
         """Whether a weight may rise now."""

@@ -60,9 +60,12 @@ def parsed(text: str, name: str) -> Plan:
     if values is not None and not isinstance(values, dict):
         raise FileError(f"{name}:1: a plan is a mapping of its fields to values; see `vigil rollout plan`")
     try:
-        return Plan.model_validate(values or {})
+        plan = Plan.model_validate(values or {})
     except ValidationError as error:
         raise FileError("\n".join(_problems(error, node, name))) from error
+    if plan.contradiction:
+        raise FileError(f"{name}:{_line(node, ('labels',))}: labels: {plan.contradiction}")
+    return plan
 
 
 def written(plan: Plan) -> str:

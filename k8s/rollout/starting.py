@@ -102,6 +102,8 @@ def _refused(turn: Turn, candidate: str) -> str | None:
     last = status.last
     if last and last.verdict and last.candidate == candidate and not forced and not turn.fresh(spec.asked, candidate):
         return f"its last rollout was {last.verdict.outcome} ({last.verdict.reason}); start it again to try once more"
+    if spec.plan.contradiction and not forced:
+        return f"its plan can't be carried out: {spec.plan.contradiction}"
     if turn.world.prediction_problem and not forced and spec.plan.shadow is not None:
         return f"its comparison with stable can't be read: {turn.world.prediction_problem}"
     return turn.gates.admission(turn.world.prediction, turn.now, spec.plan, forced is not None)

@@ -59,7 +59,6 @@ def empty(namespace: Kubectl) -> Kubectl:
         ({"plan": {"canary": {"step_blocks": 40}}}, "it could never be promoted"),
         ({"plan": {"labels": {"looks": [1000, 300]}}}, "the looks' positives must rise"),
         ({"plan": {"labels": {"looks": [100]}}}, "should be greater than or equal to 300"),
-        ({"plan": {"labels": {"required": True}, "shadow": None}}, "only a shadow phase makes them"),
         ({"plan": {"windows": [{"start": "24:00"}]}}, "spec.plan.windows[0].start in body should match"),
         ({"plan": {"windows": [{"start": "22:00Z"}]}}, "spec.plan.windows[0].start in body should match"),
         ({"plan": {"windows": [{"days": ["someday"]}]}}, "spec.plan.windows[0].days[0]: Unsupported value"),

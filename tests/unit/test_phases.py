@@ -6,7 +6,7 @@ import pytest
 
 from k8s.rollout.memory_fleet import MemoryFleet
 from k8s.rollout.model_rollout import ModelRollout, Outcome, Pause, Phase, Spec
-from k8s.rollout.plan import ChangeWindow
+from k8s.rollout.plan import ChangeWindow, LabelPlan
 from k8s.rollout.routers import Split
 from tests.doubles.guided_world import ALL_TO_STABLE, GuidedWorld, on_its_way
 from tests.doubles.model_world import GOOD, HARM, HOLD, OTHER, PLAN, STABLE, WELL, Fuse, api_error
@@ -52,6 +52,16 @@ def test_a_plan_without_a_shadow_phase_begins_with_the_canary() -> None:
     world = on_its_way(PLAN.model_copy(update={"shadow": None})).until_weight(5)
     assert "rollout.shadow" not in world.kinds()
     assert world.copies("shadow").wanted == 0
+
+
+def test_a_plan_that_requires_labels_and_makes_no_pairs_is_not_begun() -> None:
+    plan = PLAN.model_copy(update={"shadow": None, "labels": LabelPlan(required=True)})
+    world = on_its_way(plan)
+    world.follow(3)
+    assert world.status.attempt is None
+    assert "only a shadow phase makes them" in world.status.message
+    world.start(GOOD, forced=True)
+    assert world.until_over().outcome() == (Outcome.PROMOTED, "all")
 
 
 def test_a_copy_is_ready_before_it_gets_a_weight() -> None:
