@@ -1,9 +1,11 @@
 """What is said of a plan before anybody starts it."""
 
+from dataclasses import replace
+
 import pytest
 
 from k8s.rollout.forecast import forecast
-from k8s.rollout.plan import CanaryPlan, Plan, ShadowPlan
+from k8s.rollout.plan import CanaryPlan, LabelPlan, Plan, ShadowPlan
 from k8s.rollout.simulation import Pairs, Traffic, run_plan, run_shadow
 
 PLAN = Plan()
@@ -51,3 +53,12 @@ def test_entities_that_run_dry_are_never_promoted() -> None:
     assert {each.action for each in ended} <= {"hold", "promote"}
     few = run_shadow(Plan(shadow=ShadowPlan()), Pairs(1500, entities=800), 60, 10, seed=1)
     assert {action for action, _, _ in few} == {"hold"}
+
+
+def test_a_plan_that_requires_labels_is_forecast_as_one_without_and_says_so() -> None:
+    plan, strict = Plan(), Plan(labels=LabelPlan(required=True))
+    usual, labelled = (forecast(each, 200, streams=10) for each in (plan, strict))
+    assert [note for note in labelled.notes if "labels" in note] == [
+        "The plan requires labels, and holds until they come: when that is, no forecast knows."
+    ]
+    assert replace(labelled, notes=()) == replace(usual, notes=())

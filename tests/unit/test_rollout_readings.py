@@ -8,12 +8,13 @@ import pytest
 
 from k8s.rollout.blocks import PairSums, ShadowBlock, Waiting
 from k8s.rollout.decide import decide_shadow
-from k8s.rollout.evidence import Answer
+from k8s.rollout.evidence import Answer, LabelQuestion
 from k8s.rollout.fleets import Copies
 from k8s.rollout.gates import Gates
-from k8s.rollout.model_rollout import Attempt, ModelRollout, Spec, Status
-from k8s.rollout.plan import Plan
+from k8s.rollout.model_rollout import Attempt, ModelRollout, Outcome, Spec, Status, Verdict, Watch
+from k8s.rollout.plan import LabelPlan, Plan
 from k8s.rollout.prediction import Prediction
+from k8s.rollout.questions import label_question
 from k8s.rollout.readings import read_shadow
 from k8s.rollout.routers import Split
 from k8s.rollout.turn import Turn
@@ -87,3 +88,37 @@ def test_a_prediction_that_holds_is_what_the_shadow_is_compared_with() -> None:
     read_shadow(turn)
     assert asked == [FRESH]
     assert turn.status.outbox[-1].numbers["prediction"]["entities"] == 1000
+
+
+def test_looks_are_asked_for_at_the_pairs_of_the_shadow_phase_until_nothing_rests_on_them() -> None:
+    plan, passed = Plan(alpha=0.01, beta=0.04, labels=LabelPlan(looks=(300, 600))), NOW + timedelta(minutes=9)
+    shadow = shadow_turn(FRESH, Gates()).attempt.model_copy(update={"plan": plan})
+    asked = label_question(ModelRollout(status=Status(attempt=shadow)))
+    assert asked == LabelQuestion("a", STABLE, CANDIDATE, shadow.shadow_since, None, (300, 600), 0.005, 0.02)  # type: ignore[arg-type]
+    canary = shadow.model_copy(update={"shadow_passed_at": passed, "canary_since": passed})
+    later = label_question(ModelRollout(status=Status(attempt=canary)))
+    assert later == replace(asked, until=passed)
+    promoted = canary.model_copy(update={"verdict": verdict(Outcome.PROMOTED)})
+    assert label_question(ModelRollout(status=Status(attempt=promoted))) == later
+    watch = Watch(attempt="a", since=passed, until=passed, previous=STABLE)
+    assert label_question(ModelRollout(status=Status(stable=CANDIDATE, last=promoted, watch=watch))) == later
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"plan": Plan(labels=None)},
+        {"shadow_since": None},
+        {"verdict": "rolled back"},
+    ],
+)
+def test_where_no_decision_rests_on_looks_none_is_asked_for(changes: dict[str, Any]) -> None:
+    if "verdict" in changes:
+        changes = {"verdict": verdict(Outcome.ROLLED_BACK)}
+    attempt = shadow_turn(FRESH, Gates()).attempt.model_copy(update=changes)
+    assert label_question(ModelRollout(status=Status(attempt=attempt))) is None
+    assert label_question(ModelRollout(status=Status(last=attempt))) is None
+
+
+def verdict(outcome: Outcome) -> Verdict:
+    return Verdict(outcome=outcome, gate="all", reason="said", at=NOW)
