@@ -4,20 +4,32 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
-from k8s.local import acts, demo_cast, demo_checks, demo_page, demo_summary, offline_scores, outgoing, postgres
+from k8s.local import (
+    acts,
+    demo_cast,
+    demo_checks,
+    demo_days,
+    demo_days_shown,
+    demo_page,
+    demo_summary,
+    offline_scores,
+    outgoing,
+    postgres,
+)
 from k8s.local.acts import Act
 from k8s.local.backend import backend
 from k8s.local.bentos_made import Places
 from k8s.local.demo_cast import Cast
 from k8s.local.demo_checks import ENTITIES, Expected
 from k8s.local.demo_data import DemoData, cut, made_up
+from k8s.local.demo_days import LivedDay
 from k8s.local.demo_follow import Refusal, Teller, Told
 from k8s.local.demo_processes import DemoProcesses
 from k8s.local.errors import NotRunningError
@@ -101,7 +113,8 @@ class Demo:
             expected = self._expected(cast, told, refusal, data.live, sent)
             self._await_rows(stack, entries)
             self._learn(stack, data.live, sent)
-            broken = self._judge(stack, world, expected, cast, entries)
+            days = self._drift(stack, cast, data.live)
+            broken = self._judge(stack, world, expected, cast, entries, days)
         stack.tend()
         return Result(stack, broken)
 
@@ -186,20 +199,48 @@ class Demo:
             known = labels.add(connection, _labels(live, sent), datetime.now(UTC))
         self._story.say(f"the labels of {known.imported:,} events that were sent became known")
 
+    def _drift(self, stack: LocalStack, cast: Cast, live: Dataset) -> tuple[LivedDay, ...]:
+        """Days in which nothing is sent here: they are written as they would be, and judged by the daily job."""
+        began, tag = self._story.seconds, cast.challenger.tag
+        self._story.say(f"{len(demo_days.STORY)} days pass for the drift job, by a clock of their own")
+        stack.add_store(demo_days.DATABASE)
+        site = demo_days.Site(
+            tag=tag,
+            bento=demo_cast.folder(tag, Places(self._state, self._options.artifacts)),
+            artifacts=self._options.artifacts.absolute().as_uri(),
+            owner=stack.dsn(database=demo_days.DATABASE),
+            stable=stack.dsn("stable", demo_days.DATABASE),
+            drift=stack.dsn("drift", demo_days.DATABASE),
+            pages=self._state.folder,
+        )
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        days = demo_days.live_through(site, live, yesterday, self._options.seed)
+        self._story.say(f"they were judged after {self._story.seconds - began:.0f} s")
+        return days
+
     def _judge(
-        self, stack: LocalStack, world: Backend, expected: Expected, cast: Cast, entries: list[Entry]
+        self,
+        stack: LocalStack,
+        world: Backend,
+        expected: Expected,
+        cast: Cast,
+        entries: list[Entry],
+        days: tuple[LivedDay, ...],
     ) -> tuple[str, ...]:
         try:
             with psycopg.connect(stack.dsn(), autocommit=True) as connection:
                 stored = demo_checks.gather(connection, expected.told, cast.challenger.tag)
-                checks = demo_checks.judge(expected, entries, stored, stack.fleet.wishes()["stable"].tag)
+                checks = (
+                    *demo_checks.judge(expected, entries, stored, stack.fleet.wishes()["stable"].tag),
+                    *demo_days_shown.checks(days, made_up=self._options.data is None),
+                )
                 found = self._report(connection, checks, cast)
         except psycopg.OperationalError as problem:
             stack.wait_for_death()
             raise NotRunningError(f"the prediction store went away: {problem}") from problem
         told = demo_page.told(expected.told, stored.rows, world)
-        demo_page.write(found, told, cast.names, self._state.page)
-        demo_summary.show(self._story.console, found, told, self._state.page)
+        demo_page.write(found, told, cast.names, days, self._state.page)
+        demo_summary.show(self._story.console, found, told, days, self._state.page)
         return tuple(check.name for check in found.broken)
 
     def _await_rows(self, stack: LocalStack, entries: list[Entry]) -> None:

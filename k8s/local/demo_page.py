@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from k8s.local import rollout_timeline
+from k8s.local import demo_days_shown, rollout_timeline
 from k8s.local.demo_checks import StoredRow, bad_answers
+from k8s.local.demo_days import LivedDay
 from k8s.local.demo_follow import Told
 from k8s.local.rollout_timeline import Figure, Timeline
 from k8s.rollout.backend import Backend
@@ -42,11 +43,21 @@ def told(stories: Sequence[Told], rows: Sequence[StoredRow], world: Backend) -> 
     return tuple(_told(each, rows, world) for each in stories)
 
 
-def write(report: Report, stories: Sequence[StoryTold], names: Mapping[str, str], path: Path) -> None:
+def write(
+    report: Report, stories: Sequence[StoryTold], names: Mapping[str, str], days: Sequence[LivedDay], path: Path
+) -> None:
     """Puts the page at `path`, whole."""
     figures = page.figures(report) | {f"story-{each.key}": each.picture for each in stories}
+    figures |= {"days": demo_days_shown.figure(days)}
     text = shell.render(
-        "demo_page.html.j2", _HERE, figures=figures, stories=stories, names=names, **page.values(report)
+        "demo_page.html.j2",
+        _HERE,
+        figures=figures,
+        stories=stories,
+        names=names,
+        days=days,
+        days_caption=demo_days_shown.caption(days),
+        **page.values(report),
     )
     shell.write(text, path)
 

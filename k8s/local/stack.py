@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
+from psycopg import sql
 
 from k8s.local import connections, envoy, postgres
 from k8s.local.envoy_endpoints import EnvoyEndpoints
@@ -99,13 +100,19 @@ class LocalStack:
         """What is wanted of each role, and what runs."""
         return self._fleet
 
-    def dsn(self, user: str | None = None) -> str:
-        """The prediction store as one of `monitoring.migrations.USERS`, or as its owner."""
+    def dsn(self, user: str | None = None, database: str = "postgres") -> str:
+        """The prediction store, or another database, as one of `monitoring.migrations.USERS`, or as its owner."""
         if self._server is None:
             raise RuntimeError("the stack was not started")
-        if user is None:
-            return self._server.dsn(self._links.database)
-        return self._server.dsn(self._links.database, user, self._links.passwords[user])
+        name, secret = (user, self._links.passwords[user]) if user else (postgres.SUPERUSER, None)
+        return self._server.dsn(self._links.database, name, secret, database)
+
+    def add_store(self, database: str) -> None:
+        """Makes another, empty prediction store beside the stack's own; nothing of the stack writes there."""
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
+        with psycopg.connect(self.dsn(database=database)) as connection:
+            migrations.migrate(connection, self._links.passwords)
 
     def start(self) -> None:
         """Returns once a request through the gateway is answered.

@@ -67,7 +67,7 @@ def test_the_demo_on_a_file_of_ones_own_holds_in_everything(folder: Path) -> Non
     """All of it, as `make demo DATA=...` runs it; a file with too few entities is dealt to pseudonyms."""
     done = _run(folder, "demo", "--data", "events.csv")
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("\nheld") == 19
+    assert done.stdout.count("\nheld") == 23
     assert "every check held" in done.stdout
     for said in (
         "promoted",
@@ -79,6 +79,8 @@ def test_the_demo_on_a_file_of_ones_own_holds_in_everything(folder: Path) -> Non
         assert said in done.stdout
     page = (folder / ".vigil" / "demo" / "report.html").read_text()
     assert [f"story-{key}" in page for key in ("good", "leak", "tail", "skew")] == [True] * 4
+    assert "nobody asks (MISSING_DATA)" in page
+    assert "MISSING_DATA" in (folder / ".vigil" / "demo" / "drift" / "index.html").read_text()
     entries = list(read(folder / ".vigil" / "demo" / "ledger.jsonl"))
     assert len({each.model_version for each in entries} - {None}) == 4
     assert _running_in(folder) == []
