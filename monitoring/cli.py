@@ -18,6 +18,7 @@ from . import (
     drift_command,
     erase_command,
     erasure,
+    exporter_command,
     labels_command,
     migrations,
     page,
@@ -126,3 +127,4 @@ cli.add_command(drift_command.command)
 cli.add_command(quality_command.command)
 cli.add_command(labels_command.group)
 cli.add_command(erase_command.command)
+cli.add_command(exporter_command.command)
