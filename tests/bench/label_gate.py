@@ -1,7 +1,7 @@
 """How often does the label gate err? Simulated streams, judged by the looks and the gate of production.
 
 `python -m tests.bench.label_gate [--streams N] [--seed S]`. Labels come one after the other; it is looked
-at 300 and at 1,000 positives, at the default plan's alpha and beta. 400 streams take about four minutes on two cores.
+at 300 and at 1,000 positives, at the default plan's alpha and beta. 400 streams take some ten minutes on two cores.
 Exit code 1 when the gate errs significantly more often than it may.
 """
 
