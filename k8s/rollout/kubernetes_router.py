@@ -20,6 +20,12 @@ from k8s.rollout.routers import NotInForceError, Route, RouteError, RouterError,
 APPLY_SECONDS: Final = 20.0
 """Envoy Gateway accepts a route within a second or two; a cluster that is busy with something else may take longer."""
 
+FOLLOW_SECONDS: Final = 2.0
+"""Proxies have what was accepted within this time; three seconds at the very most."""
+
+TRACE: Final = (9_999, 1)
+"""Weights of who stays and of who is about to have none: one entity in 10,000 for `FOLLOW_SECONDS`."""
+
 _MANAGER: Final = "vigil-router"
 _SPLIT: Final = "vigil.dev/split"
 _TEMPLATE: Final = "vigil.dev/template"
@@ -31,6 +37,10 @@ class KubernetesRouter:
 
     `apply` returns once the gateway has accepted the route; with `wait=False`, once it is written (where there is no
     gateway). Envoy itself follows within about three seconds.
+
+    Envoy Gateway takes the cluster of a backend without weight away before its proxies have the route that no longer
+    names it: what they send there in that moment is answered 500. So whoever loses all of its weight keeps a trace of
+    it until the proxies send it nothing else.
     """
 
     def __init__(
@@ -40,6 +50,7 @@ class KubernetesRouter:
         *,
         wait: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cluster = cluster
         self._template = template
@@ -47,11 +58,19 @@ class KubernetesRouter:
         self._hash = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
         self._wait = wait
         self._clock = clock
+        self._sleep = sleep
 
     def apply(self, split: Split) -> None:
         """Raises RouterError when the API server refuses, NotInForceError when no gateway accepts it in time."""
+        before = self.current()
+        if self._wait and _empties(before, split):
+            self._write(_with_a_trace(self._annotated(split), split, before))
+            self._sleep(FOLLOW_SECONDS)
+        self._write(self._annotated(split))
+
+    def _write(self, route: Route) -> None:
         try:
-            written = self._cluster.apply(Kind.ROUTES, self._annotated(split), _MANAGER)
+            written = self._cluster.apply(Kind.ROUTES, route, _MANAGER)
             if self._wait:
                 self._wait_for(written["metadata"]["generation"])
         except ClusterError as error:
@@ -92,7 +111,7 @@ class KubernetesRouter:
     def _annotated(self, split: Split) -> Route:
         route = with_split(self._template, split)
         metadata = route["metadata"]
-        words = {_SPLIT: f"{split.stable},{split.canary},{split.mirror}", _TEMPLATE: self._hash}
+        words = {_SPLIT: _told(split), _TEMPLATE: self._hash}
         return {**route, "metadata": {**metadata, "annotations": metadata.get("annotations", {}) | words}}
 
     def _wait_for(self, generation: int) -> None:
@@ -102,7 +121,7 @@ class KubernetesRouter:
                 raise NotInForceError(
                     f"the gateway did not accept HTTPRoute {self._name} within {APPLY_SECONDS:g} s: {problem}"
                 )
-            time.sleep(_POLL_SECONDS)
+            self._sleep(_POLL_SECONDS)
 
 
 def template(file: Path) -> Route:
@@ -115,6 +134,24 @@ def template(file: Path) -> Route:
         raise RouteError(f"{file} holds no HTTPRoute")
     split_of(parsed)
     return parsed
+
+
+def _empties(before: Split, after: Split) -> bool:
+    """Whether somebody who has weight is about to have none."""
+    return bool((before.stable and not after.stable) or (before.canary and not after.canary))
+
+
+def _with_a_trace(route: Route, split: Split, before: Split) -> Route:
+    """The route just before `split`. As long as that is not in force, what was before is the split."""
+    stable, canary = route["spec"]["rules"][0]["backendRefs"]
+    stays, goes = (stable, canary) if split.stable else (canary, stable)
+    stays["weight"], goes["weight"] = TRACE
+    route["metadata"]["annotations"][_SPLIT] = _told(before)
+    return route
+
+
+def _told(split: Split) -> str:
+    return f"{split.stable},{split.canary},{split.mirror}"
 
 
 def _remembered(route: Route) -> Split | None:

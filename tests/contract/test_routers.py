@@ -31,7 +31,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
         return lambda: MemoryRouter(TEMPLATE, objects)
     if request.param == "kubernetes objects":
         cluster = MemoryCluster()
-        return lambda: KubernetesRouter(cluster, TEMPLATE)  # type: ignore[arg-type]
+        return lambda: KubernetesRouter(cluster, TEMPLATE, sleep=lambda _: None)  # type: ignore[arg-type]
     if request.param == "cluster":
         real = request.getfixturevalue("real_cluster")
         request.getfixturevalue("namespace")("delete", "httproutes", "--all", "--wait")

@@ -13,7 +13,7 @@ from k8s.rollout.fleets import Copies, FleetError
 from k8s.rollout.kubernetes_api import ClusterError, Kind, connect
 from k8s.rollout.kubernetes_fleet import TAG, KubernetesFleet, copies
 from k8s.rollout.kubernetes_lease import SECONDS, KubernetesLease
-from k8s.rollout.kubernetes_router import KubernetesRouter
+from k8s.rollout.kubernetes_router import FOLLOW_SECONDS, TRACE, KubernetesRouter
 from k8s.rollout.memory_fleet import MemoryFleet
 from k8s.rollout.routers import NotInForceError, RouterError, Split
 from monitoring.migrations import USERS
@@ -129,6 +129,44 @@ def test_a_route_that_no_gateway_accepts_is_not_in_force() -> None:
     with pytest.raises(NotInForceError, match="no gateway has looked"):
         router.apply(Split(90, 10))
     assert router.current() == Split(90, 10)
+
+
+class _DiedError(Exception):
+    pass
+
+
+def _weights(cluster: MemoryCluster) -> list[int]:
+    route = cluster.get(Kind.ROUTES, "scorer")
+    return [each["weight"] for each in route["spec"]["rules"][0]["backendRefs"]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "trace"),
+    [(Split(50, 50), Split(100, 0), [9_999, 1]), (Split(50, 50), Split(0, 100), [1, 9_999])],
+)
+def test_who_loses_all_weight_keeps_a_trace_of_it_until_the_proxies_follow(
+    before: Split, after: Split, trace: list[int]
+) -> None:
+    cluster, slept = MemoryCluster(), list[tuple[float, list[int]]]()
+    router = KubernetesRouter(cluster, TEMPLATE, sleep=lambda seconds: slept.append((seconds, _weights(cluster))))  # type: ignore[arg-type]
+    router.apply(before)
+    assert slept == []
+    router.apply(after)
+    assert slept == [(FOLLOW_SECONDS, trace)]
+    assert _weights(cluster) == [after.stable, after.canary]
+
+
+def test_a_controller_that_dies_while_a_trace_is_left_leaves_the_split_before() -> None:
+    def dies(_: float) -> None:
+        raise _DiedError
+
+    cluster = MemoryCluster()
+    router = KubernetesRouter(cluster, TEMPLATE, sleep=dies)  # type: ignore[arg-type]
+    router.apply(Split(75, 25))
+    with pytest.raises(_DiedError):
+        router.apply(Split(100, 0))
+    assert _weights(cluster) == list(TRACE)
+    assert KubernetesRouter(cluster, TEMPLATE).current() == Split(75, 25)  # type: ignore[arg-type]
 
 
 def test_a_lease_is_one_controllers_until_it_is_given_back_or_runs_out() -> None:
