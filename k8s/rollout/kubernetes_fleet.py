@@ -31,6 +31,9 @@ _FIELDS: Final[dict[Wanted, tuple[str, ...]]] = {
     "tag": ("spec", "template", "metadata", "annotations", TAG),
     "copies": ("spec", "replicas"),
 }
+_DEFAULT: Final = 1
+"""Copies of a Deployment that nobody gave a number."""
+
 _OURS: Final[dict[Wanted, str]] = {"tag": _TAGGER, "copies": _SCALER}
 
 
@@ -112,6 +115,9 @@ def copies(deployment: Object, pods: list[Object], now: datetime) -> Copies:
 def _altered(deployment: Object) -> frozenset[Wanted]:
     """What somebody else has written: a field that nobody wrote has a default, and is nobody's."""
     by = {what: owners(deployment, *path) for what, path in _FIELDS.items()}
+    accounted = bool(deployment.get("metadata", {}).get("managedFields"))
+    if accounted and not by["copies"] and deployment["spec"].get("replicas", _DEFAULT) != _DEFAULT:
+        by["copies"] = frozenset({"kubectl scale"})  # to 0 copies leaves no account of itself
     return frozenset(what for what, who in by.items() if who and _OURS[what] not in who)
 
 

@@ -12,6 +12,7 @@ from k8s.rollout.kubernetes_fleet import ROLE, TAG, KubernetesFleet
 from k8s.rollout.kubernetes_router import KubernetesRouter
 from k8s.rollout.routers import SERVICES, Role, Split
 from tests.doubles.memory_cluster import MemoryCluster
+from tests.e2e.kubectl import Kubectl
 
 TEMPLATE = read(GATEWAY / "httproute.yaml")
 ONE, OTHER = "risk_scorer:aaaaaaaaaaaa", "risk_scorer:bbbbbbbbbbbb"
@@ -149,6 +150,18 @@ def test_copies_by_hand_are_seen_until_we_want_a_number_again(place: Place) -> N
     place.edit_deployment("canary", {"replicas": 0})
     fleet.scale("canary", 1)
     assert (fleet.look()["canary"].wanted, fleet.look()["canary"].altered) == (1, set())
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("place", ["cluster"], indirect=True)
+@pytest.mark.parametrize("copies", [0, 3])
+def test_copies_by_kubectl_scale_are_seen(place: Place, namespace: Kubectl, copies: int) -> None:
+    fleet = place.fleet()
+    fleet.scale("canary", 1)
+    namespace("scale", "deployment", "scorer-canary", f"--replicas={copies}")
+    assert (fleet.look()["canary"].wanted, fleet.look()["canary"].altered) == (copies, {"copies"})
+    fleet.scale("canary", 1)
+    assert fleet.look()["canary"].altered == set()
 
 
 def test_a_model_by_hand_is_seen_and_put_right_or_taken_away(place: Place) -> None:

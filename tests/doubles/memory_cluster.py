@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from k8s.rollout.kubernetes_api import AbsentError, ClusterError, Kind, Object
-from k8s.rollout.kubernetes_fleet import ROLE, SETTLED_SECONDS, TAG
+from k8s.rollout.kubernetes_fleet import ROLE, SETTLED_SECONDS, TAG, KubernetesFleet
 from k8s.rollout.routers import SERVICES, Role
 
 NAMESPACE = "vigil"
@@ -127,8 +127,9 @@ class Kubelet:
 
     def __post_init__(self) -> None:
         for role, name in SERVICES.items():
-            spec = {"replicas": 0, "template": {"metadata": {"labels": {ROLE: role}}}}
+            spec = {"template": {"metadata": {"labels": {ROLE: role}}}}
             self.cluster.create(Kind.DEPLOYMENTS, {"metadata": {"name": name, "labels": {ROLE: role}}, "spec": spec})
+            KubernetesFleet(self.cluster).scale(role, 0)  # type: ignore[arg-type]
 
     def clock(self) -> datetime:
         return self.now
