@@ -19,9 +19,11 @@ from bentos import artifacts
 from bentos.risk_scorer import identity
 from k8s.local import flawed_bentos
 from k8s.rollout.routers import Split
-from tests.e2e.elsewhere import overlay, with_own_proxies
+from tests.e2e import candidates
+from tests.e2e.elsewhere import counters, overlay, with_own_proxies
 from tests.e2e.kubectl import Kubectl, Object, until
 from tests.e2e.place import READY_SECONDS, Place, answers, is_gone, publisher
+from tests.e2e.rollout_stage import Stage
 from training import package
 
 NAMESPACE: Final = os.environ.get("VIGIL_E2E_NAMESPACE", "vigil-e2e")
@@ -68,6 +70,8 @@ def _delete(kubectl: Kubectl) -> None:
     shared = [each for each in overlay("kind/kept", kubectl.namespace) if each["kind"] == "PriorityClass"]
     for each in shared:
         kubectl("delete", "priorityclass", each["metadata"]["name"], "--ignore-not-found")
+    counted = counters(kubectl.namespace)["metadata"]
+    Kubectl(counted["namespace"])("delete", "service", counted["name"], "--ignore-not-found")
     kubectl("delete", "namespace", kubectl.namespace, "--ignore-not-found", "--timeout", "180s", seconds=200)
 
 
@@ -131,12 +135,33 @@ def models(
     return {"first": bare.first, **{name: tag for name, (tag, _) in archives.items()}}
 
 
+@pytest.fixture(scope="session")
+def actors(
+    bare: Place, models: dict[str, str], model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """Tags of rollouts' candidates that are in the cluster's artifact store, by name."""
+    home, store = tmp_path_factory.mktemp("actors"), tmp_path_factory.mktemp("actors-store")
+    made = candidates.build(model_dir, home)
+    for tag in made.values():
+        artifacts.publish(tag, store.as_uri(), home)
+        bare.put((store / identity.NAME / f"{version(tag)}.bento").read_bytes(), version(tag))
+    shutil.rmtree(home)
+    return {**made, candidates.ABSENT: "risk_scorer:000000000000"}
+
+
+@pytest.fixture(scope="session")
+def stage(bare: Place, actors: dict[str, str]) -> Stage:
+    """Where candidates are rolled out; each test says what it needs to stand there."""
+    return Stage(bare, actors)
+
+
 @pytest.fixture
 def vigil(bare: Place, models: dict[str, str]) -> Place:
-    """All of the traffic is stable's, which has one copy with the first model; no mirror.
+    """All of the traffic is stable's, which has one copy with the first model; no mirror, and no controller.
 
     What canary and shadow run stays: to begin and end copies takes longer than most tests.
     """
+    bare.control(0)
     bare.run("stable", models["first"])
     if bare.current != Split(100, 0, 0):
         bare.split(100, 0, 0)

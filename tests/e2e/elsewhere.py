@@ -14,6 +14,9 @@ HOME: Final = "vigil"
 IMAGES: Final = os.environ.get("VIGIL_E2E_IMAGES", "")
 """Tag of the three images, where it is not the overlay's own."""
 
+_PROXIES: Final = f"{HOME}-proxies"
+"""The platform's headless Service of the proxies' counters."""
+
 _OWNER: Final = "gateway.envoyproxy.io/owning-gateway-namespace"
 _CLUSTER_WIDE: Final = frozenset({"PriorityClass", "Namespace", "GatewayClass", "ClusterRole", "ClusterRoleBinding"})
 
@@ -48,13 +51,21 @@ def own_proxies(namespace: str) -> Object:
     return found
 
 
+def counters(namespace: str) -> Object:
+    """The platform's Service of the proxies' counters, for proxies of our own. It is in the proxies' namespace."""
+    platform = rendered(str(ROOT / "k8s/platform/gateway"))
+    found = next(each for each in platform if each["kind"] == "Service" and each["metadata"]["name"] == _PROXIES)
+    found["metadata"]["name"] = f"{namespace}-proxies"
+    return _renamed(found, namespace)
+
+
 def with_own_proxies(objects: list[Object], namespace: str) -> list[Object]:
-    """The objects, with their Gateway asking for `own_proxies`."""
+    """The objects, with their Gateway asking for `own_proxies`, and a Service for the counters of these."""
     reference = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "e2e"}
     for each in objects:
         if each["kind"] == "Gateway":
             each["spec"].setdefault("infrastructure", {})["parametersRef"] = reference
-    return [own_proxies(namespace), *objects]
+    return [own_proxies(namespace), counters(namespace), *objects]
 
 
 def _renamed(value: Object, namespace: str) -> Object:
@@ -62,10 +73,8 @@ def _renamed(value: Object, namespace: str) -> Object:
     for key, inner in value.items():
         if key == _OWNER and inner == HOME:
             value[key] = namespace
-        elif key == "priorityClassName":
-            value[key] = _priority(inner, namespace)
-        elif key == "image" and IMAGES and str(inner).startswith("vigil/"):
-            value[key] = f"{inner.split(':')[0]}:{IMAGES}"
+        elif isinstance(inner, str):
+            value[key] = _word(key, inner, namespace)
         elif key == "subjects":
             for subject in inner:
                 if subject.get("namespace") == HOME:
@@ -75,6 +84,16 @@ def _renamed(value: Object, namespace: str) -> Object:
                 if isinstance(each, dict):
                     _renamed(each, namespace)
     return value
+
+
+def _word(key: str, word: str, namespace: str) -> str:
+    if key == "priorityClassName":
+        return _priority(word, namespace)
+    if key == "image" and IMAGES and word.startswith("vigil/"):
+        return f"{word.split(':', maxsplit=1)[0]}:{IMAGES}"
+    if key == "value" and word.startswith(f"{_PROXIES}."):
+        return word.replace(_PROXIES, f"{namespace}-proxies", 1)
+    return word
 
 
 def _priority(name: str, namespace: str) -> str:

@@ -36,8 +36,12 @@ class Kubectl:
         return parsed
 
     def apply(self, objects: Sequence[Object], *flags: str) -> str:
-        """As `kubectl apply --filename` of a rendered overlay does."""
-        return self("apply", *flags, "--filename", "-", given=yaml.safe_dump_all(objects).encode())
+        """As `kubectl apply --filename` of a rendered overlay does, which may have objects of other namespaces."""
+        said, spaces = "", dict.fromkeys(each["metadata"].get("namespace", self.namespace) for each in objects)
+        for space in spaces:
+            inside = [each for each in objects if each["metadata"].get("namespace", self.namespace) == space]
+            said += Kubectl(space)("apply", *flags, "--filename", "-", given=yaml.safe_dump_all(inside).encode())
+        return said
 
     def pods(self, selector: str) -> list[Object]:
         """The pods with these labels that are not about to end, youngest last."""

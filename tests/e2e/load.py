@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from k8s.local.ledger import Entry
 from k8s.local.outgoing import Outgoing
-from k8s.local.traffic import MOST_REQUESTS, Load, send
+from k8s.local.traffic import MOST_REQUESTS, MOST_SECONDS, Load, send
 
 PER_SECOND: Final = 140.0
 AT_LEAST: Final = 10_000
@@ -83,10 +83,16 @@ class Running:
     """A load of another thread: `with` begins it; `measured` lets it end, once it has sent what it must."""
 
     def __init__(
-        self, url: str, prefix: str, *, at_least: int = AT_LEAST, per_second: float = PER_SECOND, entities: int = 2_000
+        self,
+        url: str,
+        prefix: str,
+        *,
+        at_least: int = AT_LEAST,
+        per_second: float = PER_SECOND,
+        sent: Iterator[Outgoing] | None = None,
     ) -> None:
-        self._url, self._prefix, self._at_least, self._rate = url, prefix, at_least, per_second
-        self._entities = entities
+        self._url, self._at_least, self._rate = url, at_least, per_second
+        self._sent = events(prefix, 2_000) if sent is None else sent
         self._enough = threading.Event()
         self._entries: list[Entry] = []
         self._problem: BaseException | None = None
@@ -126,14 +132,14 @@ class Running:
     def _run(self) -> None:
         began = time.monotonic()
         try:
-            load = Load(self._rate, MOST_REQUESTS)
+            load = Load(self._rate, min(MOST_REQUESTS, int(self._rate * MOST_SECONDS)))
             send(self._url, self._wanted(), load, random.Random(7), self._entries.append, lambda: None)
         except BaseException as problem:  # noqa: BLE001 - raised again by `measured`
             self._problem = problem
         self._seconds = time.monotonic() - began
 
     def _wanted(self) -> Iterator[Outgoing]:
-        for number, each in enumerate(events(self._prefix, self._entities)):
+        for number, each in enumerate(self._sent):
             if self._enough.is_set() and number >= self._at_least:
                 return
             yield each

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ import httpx
 from k8s.rollout.fleets import Copies, Fleet
 from k8s.rollout.kubernetes_api import connect
 from k8s.rollout.kubernetes_fleet import KubernetesFleet
+from k8s.rollout.kubernetes_lease import KubernetesLease
 from k8s.rollout.routers import Role, Split, split_of
 from tests.e2e.elsewhere import ROOT
 from tests.e2e.kubectl import Kubectl, Object, RefusedError, until
@@ -24,6 +26,8 @@ READY_SECONDS: Final = 120.0
 """A copy pulls, checks and loads its Bento in about 10 s when the machine has nothing else to do."""
 
 GATEWAY: Final = "envoy-gateway-system"
+
+CONTROLLER: Final = "rollout-controller"
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,26 @@ class Place:
         """The name of the youngest pod of a role."""
         name: str = self.kubectl.pods(f"vigil.dev/role={role}")[-1]["metadata"]["name"]
         return name
+
+    def kill(self, role: Role) -> float:
+        """Ends the youngest pod of a role at once; the moment (monotonic seconds)."""
+        self.kubectl("delete", "pod", self.pod(role), "--force", "--grace-period=0", "--wait=false")
+        return time.monotonic()
+
+    def control(self, copies: int) -> None:
+        """So many rollout controllers; with 0, returns once none is left and a person may split by hand."""
+        self.kubectl("scale", "deployment", CONTROLLER, f"--replicas={copies}")
+        if not copies:
+            until(lambda: not self.controllers(), "no controller is left", READY_SECONDS)
+            until(self._lease_is_free, "the lease of the last controller is free", READY_SECONDS)
+
+    def controllers(self) -> list[Object]:
+        """The controllers' pods, also those that are about to end."""
+        found: list[Object] = self.kubectl.get("pods", "--selector", f"app.kubernetes.io/name={CONTROLLER}")["items"]
+        return found
+
+    def _lease_is_free(self) -> bool:
+        return KubernetesLease(connect(self.namespace)).holder() is None
 
     # -- weights ---------------------------------------------------------------------------------------------------
 
@@ -221,6 +245,10 @@ class Place:
             "part.rename(target)\n"
         )
         self.kubectl.python("publisher", code)
+
+    def take(self, version: str) -> None:
+        """Takes the archive of a version out of the artifact store."""
+        self.kubectl.python("publisher", f"import os; os.remove('/artifacts/risk_scorer/{version}.bento')")
 
 
 def publisher(image: str) -> Object:

@@ -19,7 +19,13 @@ OVERLAYS = ("overlays/kind", "overlays/production")
 OTHERS = ("overlays/kind/kept", "platform/crds", "platform/gateway", "platform/kind")
 COMPONENTS = tuple(sorted(each.name for each in (K8S / "components").iterdir()))
 COMBINATIONS = tuple(chain.from_iterable(combinations(COMPONENTS, size) for size in range(len(COMPONENTS) + 1)))
-PLURALS = {"deployments": "Deployment", "httproutes": "HTTPRoute", "leases": "Lease", "configmaps": "ConfigMap"}
+PLURALS = {
+    "deployments": "Deployment",
+    "httproutes": "HTTPRoute",
+    "leases": "Lease",
+    "configmaps": "ConfigMap",
+    "modelrollouts": "ModelRollout",
+}
 
 Object = dict[str, Any]
 

@@ -7,6 +7,9 @@ import pytest
 from bentos.assigned import Assignment
 from bentos.risk_scorer.settings import Settings
 from k8s.bootstrap import OWNER
+from k8s.rollout.kubernetes_api import SECONDS
+from k8s.rollout.kubernetes_router import APPLY_SECONDS
+from k8s.rollout.settings import Settings as RolloutSettings
 from monitoring.migrations import USERS
 from tests.manifests.rendering import OVERLAYS, Object, application, containers, named, of_kind, pods, title
 
@@ -69,7 +72,8 @@ def test_a_scorer_is_replaced_without_a_gap(objects) -> None:
 
 
 def test_a_scorers_tag_and_number_are_not_in_the_manifests(objects) -> None:
-    for each in of_kind(objects, "Deployment"):
+    for role in ("stable", "canary", "shadow"):
+        each = named(objects, "Deployment", f"scorer-{role}")
         assert "replicas" not in each["spec"], title(each)
         assert "vigil.dev/tag" not in each["spec"]["template"]["metadata"].get("annotations", {}), title(each)
 
@@ -77,7 +81,7 @@ def test_a_scorers_tag_and_number_are_not_in_the_manifests(objects) -> None:
 def test_only_what_speaks_to_the_api_has_a_token(objects) -> None:
     for owner, template in pods(objects):
         calls = {each["command"][2] for each in template["spec"]["containers"] if "command" in each}
-        speaks = "k8s.bootstrap" in calls
+        speaks = bool(calls & {"k8s.bootstrap", "k8s.rollout"})
         mounted = any("projected" in volume for volume in template["spec"].get("volumes", []))
         automatic = template["spec"]["automountServiceAccountToken"]
         assert (automatic or mounted) == speaks, title(owner)
@@ -107,6 +111,7 @@ def test_what_a_container_says_at_its_end_is_kept(objects) -> None:
 def test_variables_are_settings_that_exist(objects) -> None:
     known = {f"SCORER_{name.upper()}" for name in Settings.model_fields}
     known |= {f"ASSIGNED_{name.upper()}" for name in Assignment.model_fields}
+    known |= {f"ROLLOUT_{name.upper()}" for name in RolloutSettings.model_fields}
     given = {
         variable["name"]
         for each in containers(objects)
@@ -114,6 +119,16 @@ def test_variables_are_settings_that_exist(objects) -> None:
         for variable in each.content["env"]
     }
     assert given <= known | {"PYTHONPATH", "SYNCED_FILES"}
+
+
+def test_one_controller_acts_at_a_time_and_has_the_time_to_end_a_tick(objects) -> None:
+    spec = named(objects, "Deployment", "rollout-controller")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    pod, controller = spec["template"]["spec"], spec["template"]["spec"]["containers"][0]
+    assert pod["terminationGracePeriodSeconds"] > APPLY_SECONDS + 2 * sum(SECONDS)
+    settings = {each["name"]: each.get("value") for each in controller["env"]}
+    assert settings["ROLLOUT_STANDBY"] == "true", "a second one waits instead of being restarted over and over"
+    assert int(settings["ROLLOUT_METRICS_PORT"]) == controller["ports"][0]["containerPort"]
 
 
 def test_the_migration_sets_the_password_of_every_user(objects) -> None:
@@ -131,10 +146,13 @@ def test_each_role_writes_as_the_database_user_of_its_name(objects) -> None:
         assert template["metadata"]["labels"]["vigil.dev/role"] == role
 
 
-def test_stable_comes_before_canary_and_canary_before_shadow(objects) -> None:
-    priorities = [named(objects, "PriorityClass", f"vigil-{role}")["value"] for role in ("stable", "canary", "shadow")]
+def test_stable_comes_first_then_the_controller_then_canary_and_shadow(objects) -> None:
+    order = ("stable", "controller", "canary", "shadow")
+    priorities = [named(objects, "PriorityClass", f"vigil-{each}")["value"] for each in order]
     assert priorities == sorted(priorities, reverse=True)
-    assert len(set(priorities)) == 3
+    assert len(set(priorities)) == 4
+    controller = named(objects, "Deployment", "rollout-controller")["spec"]["template"]["spec"]
+    assert controller["priorityClassName"] == "vigil-controller"
     for role in ("stable", "canary", "shadow"):
         pod = named(objects, "Deployment", f"scorer-{role}")["spec"]["template"]["spec"]
         assert pod["priorityClassName"] == f"vigil-{role}"

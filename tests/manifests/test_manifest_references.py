@@ -4,6 +4,8 @@ import pytest
 import yaml
 
 from k8s.bootstrap import OWNER
+from k8s.rollout.custom_resource import KIND
+from k8s.rollout.custom_resource import NAME as ROLLOUT
 from k8s.rollout.kubernetes_backend import TEMPLATE
 from k8s.rollout.kubernetes_fleet import ROLE
 from k8s.rollout.kubernetes_lease import NAME as LEASE
@@ -26,7 +28,14 @@ from tests.manifests.rendering import (
 MADE_INSIDE = {f"prediction-store-{user}" for user in (OWNER, *USERS)}
 """Secrets that the bootstrap makes, or that a person brings to a production cluster."""
 
-UNNAMED = {("", "pods", "list"), ("", "secrets", "create"), ("gateway.networking.k8s.io", "httproutes", "create")}
+UNNAMED = {
+    ("", "events", "create"),
+    ("", "pods", "list"),
+    ("", "secrets", "create"),
+    ("coordination.k8s.io", "leases", "create"),
+    ("gateway.networking.k8s.io", "httproutes", "create"),
+    ("vigil.dev", "modelrollouts", "create"),
+}
 """Rights that Kubernetes can't limit to names."""
 
 
@@ -94,7 +103,8 @@ def test_keys_of_config_maps_and_secrets_exist(objects) -> None:
             source = variable.get("valueFrom", {})
             if (wanted := source.get("configMapKeyRef")) is not None:
                 assert wanted["key"] in maps[wanted["name"]], each
-            if (wanted := source.get("secretKeyRef")) is not None:
+            wanted = source.get("secretKeyRef")
+            if wanted is not None and not wanted.get("optional"):
                 assert wanted["name"] in MADE_INSIDE, each
                 assert wanted["key"] in {"username", "password", "dsn"}, each
     for owner, template in pods(objects):
@@ -130,11 +140,12 @@ def test_the_namespace_allows_nothing_but_restricted_pods(objects) -> None:
 
 def test_a_right_names_its_objects_and_they_exist(objects) -> None:
     there = {(each["kind"], each["metadata"]["name"]) for each in objects}
-    there |= {("HTTPRoute", _route()["metadata"]["name"]), ("Lease", LEASE)}
+    there |= {("HTTPRoute", _route()["metadata"]["name"]), ("Lease", LEASE), (KIND, ROLLOUT)}
     assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
     for role in of_kind(objects, "Role"):
         for rule in role["rules"]:
             assert "*" not in (*rule["verbs"], *rule["resources"], *rule["apiGroups"]), title(role)
+            kinds = [kind.removesuffix("/status") for kind in rule["resources"]]
             asked = {
                 (group, kind, verb)
                 for group in rule["apiGroups"]
@@ -144,7 +155,7 @@ def test_a_right_names_its_objects_and_they_exist(objects) -> None:
             if "resourceNames" not in rule:
                 assert asked <= UNNAMED, title(role)
                 continue
-            for kind in rule["resources"]:
+            for kind in kinds:
                 assert {(PLURALS[kind], name) for name in rule["resourceNames"]} <= there, title(role)
 
 
@@ -162,6 +173,35 @@ def test_nobody_speaks_to_anybody_unless_it_is_said(objects) -> None:
     scorer = named(objects, "NetworkPolicy", "scorer")["spec"]
     assert all(rule["from"] and rule["ports"] for rule in scorer["ingress"])
     assert all(rule["to"] and rule["ports"] for rule in scorer["egress"])
+
+
+def test_the_controller_finds_the_counters_of_the_platforms_proxies_and_may_ask_them(objects) -> None:
+    controller = named(objects, "Deployment", "rollout-controller")["spec"]["template"]["spec"]["containers"][0]
+    settings = {each["name"]: each.get("value") for each in controller["env"]}
+    host, _, port = settings["ROLLOUT_GATEWAY_STATS"].partition(":")
+    name, space, _ = host.split(".")
+    service = named(rendered("platform/gateway"), "Service", name)
+    assert service["metadata"]["namespace"] == space
+    assert service["spec"]["clusterIP"] == "None", "one address for each proxy"
+    assert int(port) in {each["port"] for each in service["spec"]["ports"]}
+    way = named(objects, "NetworkPolicy", "rollout-controller")["spec"]["egress"][-1]
+    assert way["ports"] == [{"protocol": "TCP", "port": int(port)}]
+    assert way["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == space
+    assert way["to"][0]["podSelector"]["matchLabels"] == service["spec"]["selector"]
+
+
+def test_nobody_but_the_controller_may_write_what_became_of_a_rollout(objects) -> None:
+    writers = {
+        role["metadata"]["name"]
+        for role in of_kind(objects, "Role")
+        for rule in role["rules"]
+        if any(kind.startswith("modelrollouts") for kind in rule["resources"])
+    }
+    assert writers == {"rollout-controller"}
+    rules = named(objects, "Role", "rollout-controller")["rules"]
+    wanted = {verb for rule in rules if "modelrollouts" in rule["resources"] for verb in rule["verbs"]}
+    assert wanted == {"get", "watch", "create"}, "what people want is theirs"
+    assert not any("secrets" in rule["resources"] for rule in rules)
 
 
 def test_network_policies_and_budgets_choose_pods_that_exist(objects) -> None:
