@@ -8,7 +8,7 @@ and the template's hash, so that a new template is applied without waiting for t
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ FOLLOW_SECONDS: Final = 2.0
 """Proxies have what was accepted within this time; three seconds at the very most."""
 
 TRACE: Final = (9_999, 1)
-"""Weights of who stays and of who is about to have none: one entity in 10,000 for `FOLLOW_SECONDS`."""
+"""Weights of who has the traffic and of who comes or goes: one entity in 10,000 for `FOLLOW_SECONDS`."""
 
 _MANAGER: Final = "vigil-router"
 _SPLIT: Final = "vigil.dev/split"
@@ -39,8 +39,9 @@ class KubernetesRouter:
     gateway). Envoy itself follows within about three seconds.
 
     Envoy Gateway takes the cluster of a backend without weight away before its proxies have the route that no longer
-    names it: what they send there in that moment is answered 500. So whoever loses all of its weight keeps a trace of
-    it until the proxies send it nothing else.
+    names it, and may give them a route before the cluster that it names: what they send there in that moment is
+    answered 500. So whoever comes from no weight at all begins with a trace of it, and whoever loses all of it keeps
+    a trace, until the proxies have followed.
     """
 
     def __init__(
@@ -63,8 +64,8 @@ class KubernetesRouter:
     def apply(self, split: Split) -> None:
         """Raises RouterError when the API server refuses, NotInForceError when no gateway accepts it in time."""
         before = self.current()
-        if self._wait and _empties(before, split):
-            self._write(_with_a_trace(self._annotated(split), split, before))
+        for weights in _between(before, split) if self._wait else ():
+            self._write(_on_the_way(self._annotated(split), weights, before))
             self._sleep(FOLLOW_SECONDS)
         self._write(self._annotated(split))
 
@@ -136,16 +137,23 @@ def template(file: Path) -> Route:
     return parsed
 
 
-def _empties(before: Split, after: Split) -> bool:
-    """Whether somebody who has weight is about to have none."""
-    return bool((before.stable and not after.stable) or (before.canary and not after.canary))
+def _between(before: Split, after: Split) -> Iterator[tuple[int, int]]:
+    """Weights of stable and canary on the way: a trace first for who had none, a trace last for who will have none."""
+    most, least = TRACE
+    if after.canary and not before.canary:
+        yield most, least
+    if after.stable and not before.stable:
+        yield least, most
+    if before.stable and not after.stable:
+        yield least, most
+    if before.canary and not after.canary:
+        yield most, least
 
 
-def _with_a_trace(route: Route, split: Split, before: Split) -> Route:
-    """The route just before `split`. As long as that is not in force, what was before is the split."""
-    stable, canary = route["spec"]["rules"][0]["backendRefs"]
-    stays, goes = (stable, canary) if split.stable else (canary, stable)
-    stays["weight"], goes["weight"] = TRACE
+def _on_the_way(route: Route, weights: tuple[int, int], before: Split) -> Route:
+    """The route with these weights. As long as the next one is not in force, what was before is the split."""
+    for reference, weight in zip(route["spec"]["rules"][0]["backendRefs"], weights, strict=True):
+        reference["weight"] = weight
     route["metadata"]["annotations"][_SPLIT] = _told(before)
     return route
 

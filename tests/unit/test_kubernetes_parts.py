@@ -124,8 +124,9 @@ def test_a_kubeconfig_that_can_not_be_used_is_no_cluster(
 
 
 def test_a_route_that_no_gateway_accepts_is_not_in_force() -> None:
-    clock = iter([0.0, 1.0, 100.0])
-    router = KubernetesRouter(MemoryCluster(accepts=False), TEMPLATE, clock=lambda: next(clock))  # type: ignore[arg-type]
+    clock, cluster = iter([0.0, 1.0, 100.0]), MemoryCluster(accepts=False)
+    KubernetesRouter(cluster, TEMPLATE, wait=False).apply(Split(95, 5))  # type: ignore[arg-type]
+    router = KubernetesRouter(cluster, TEMPLATE, clock=lambda: next(clock))  # type: ignore[arg-type]
     with pytest.raises(NotInForceError, match="no gateway has looked"):
         router.apply(Split(90, 10))
     assert router.current() == Split(90, 10)
@@ -141,18 +142,26 @@ def _weights(cluster: MemoryCluster) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "trace"),
-    [(Split(50, 50), Split(100, 0), [9_999, 1]), (Split(50, 50), Split(0, 100), [1, 9_999])],
+    ("before", "after", "on_the_way"),
+    [
+        (Split(50, 50), Split(100, 0), [[9_999, 1]]),
+        (Split(50, 50), Split(0, 100), [[1, 9_999]]),
+        (Split(100, 0), Split(95, 5), [[9_999, 1]]),
+        (Split(100, 0), Split(0, 100), [[9_999, 1], [1, 9_999]]),
+        (Split(0, 100), Split(100, 0), [[1, 9_999], [9_999, 1]]),
+        (Split(95, 5), Split(75, 25), []),
+        (Split(100, 0), Split(100, 0, 50), []),
+    ],
 )
-def test_who_loses_all_weight_keeps_a_trace_of_it_until_the_proxies_follow(
-    before: Split, after: Split, trace: list[int]
+def test_who_comes_from_no_weight_and_who_loses_all_has_a_trace_until_the_proxies_follow(
+    before: Split, after: Split, on_the_way: list[list[int]]
 ) -> None:
     cluster, slept = MemoryCluster(), list[tuple[float, list[int]]]()
     router = KubernetesRouter(cluster, TEMPLATE, sleep=lambda seconds: slept.append((seconds, _weights(cluster))))  # type: ignore[arg-type]
     router.apply(before)
-    assert slept == []
+    slept.clear()
     router.apply(after)
-    assert slept == [(FOLLOW_SECONDS, trace)]
+    assert slept == [(FOLLOW_SECONDS, each) for each in on_the_way]
     assert _weights(cluster) == [after.stable, after.canary]
 
 
@@ -161,8 +170,8 @@ def test_a_controller_that_dies_while_a_trace_is_left_leaves_the_split_before() 
         raise _DiedError
 
     cluster = MemoryCluster()
+    KubernetesRouter(cluster, TEMPLATE, sleep=lambda _: None).apply(Split(75, 25))  # type: ignore[arg-type]
     router = KubernetesRouter(cluster, TEMPLATE, sleep=dies)  # type: ignore[arg-type]
-    router.apply(Split(75, 25))
     with pytest.raises(_DiedError):
         router.apply(Split(100, 0))
     assert _weights(cluster) == list(TRACE)
