@@ -2,7 +2,7 @@
 
 They run by `make e2e` alone, which sets VIGIL_E2E: whoever has a KUBECONFIG and runs the other tests means no cluster.
 VIGIL_E2E_NAMESPACE: their namespace. VIGIL_E2E_IMAGES: tag of the images. VIGIL_E2E_KEEP=1: leave the namespace, and
-use the one that was left.
+use the one that was left. VIGIL_E2E_RESTART_API: a command that kills the cluster's API server and starts it again.
 """
 
 import os
@@ -162,6 +162,7 @@ def vigil(bare: Place, models: dict[str, str]) -> Place:
     What canary and shadow run stays: to begin and end copies takes longer than most tests.
     """
     bare.control(0)
+    bare.kubectl("delete", "modelrollouts", "--all")  # which may remember another stable, and put that back
     bare.run("stable", models["first"])
     if bare.current != Split(100, 0, 0):
         bare.split(100, 0, 0)

@@ -5,24 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.doors import may, tried
 from tests.e2e.kubectl import Kubectl, Object, RefusedError
 from tests.e2e.place import Place, bystander, is_gone
-
-_TRY = """
-import socket
-for host, port in {targets!r}:
-    try:
-        socket.create_connection((host, port), 2).close()
-        print("open")
-    except OSError as error:
-        print("closed:", error)
-"""
-
-
-def _tried(kubectl: Kubectl, pod: str, targets: dict[str, tuple[str, int]], container: str = "") -> dict[str, bool]:
-    """Which of these a pod can open a connection to."""
-    said = kubectl.python(pod, _TRY.format(targets=list(targets.values())), container=container)
-    return {name: line == "open" for name, line in zip(targets, said.splitlines(), strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +44,7 @@ def targets(vigil: Place) -> dict[str, tuple[str, int]]:
 def test_a_stranger_reaches_neither_scorer_nor_store(
     outside: Kubectl, targets: dict[str, tuple[str, int]], measured: list[str]
 ) -> None:
-    found = _tried(outside, "stranger", targets)
+    found = tried(outside, "stranger", targets)
     assert found == {"scorer": False, "prediction store": False, "API server": True, "gateway's controller": True}
     measured.append(f"from another namespace: {_words(found)}")
 
@@ -67,7 +52,7 @@ def test_a_stranger_reaches_neither_scorer_nor_store(
 def test_a_pod_without_a_role_reaches_nothing(
     vigil: Place, targets: dict[str, tuple[str, int]], measured: list[str]
 ) -> None:
-    found = _tried(vigil.kubectl, "publisher", targets)
+    found = tried(vigil.kubectl, "publisher", targets)
     assert not any(found.values()), found
     measured.append(f"from the namespace itself: {_words(found)}")
 
@@ -77,7 +62,7 @@ def test_a_scorer_reaches_its_store_and_nothing_else(
 ) -> None:
     vigil.run("canary", models["other"])
     targets["scorer"] = (vigil.kubectl.get("pod", vigil.pod("canary"))["status"]["podIP"], 3000)
-    found = _tried(vigil.kubectl, vigil.pod("stable"), targets, container="scorer")
+    found = tried(vigil.kubectl, vigil.pod("stable"), targets, container="scorer")
     assert found == {"scorer": False, "prediction store": True, "API server": False, "gateway's controller": False}
     measured.append(f"from a scorer: {_words(found)}")
 
@@ -115,6 +100,12 @@ _RIGHTS = [
     ("prediction-store", "get", "secrets/prediction-store-owner", False),
     ("retention", "get", "secrets/prediction-store-owner", False),
     ("default", "list", "pods", False),
+    ("rollout-controller", "patch", "deployments.apps/scorer-stable", True),
+    ("rollout-controller", "update", "modelrollouts.vigil.dev:status/scorer", True),
+    ("rollout-controller", "update", "modelrollouts.vigil.dev/scorer", False),
+    ("rollout-controller", "delete", "deployments.apps/scorer-stable", False),
+    ("rollout-controller", "get", "secrets/prediction-store-owner", False),
+    ("rollout-controller", "create", "pods:exec", False),
     ("secrets", "create", "secrets", True),
     ("secrets", "get", "secrets/prediction-store-owner", False),
     ("secrets", "list", "secrets", False),
@@ -130,42 +121,20 @@ _RIGHTS = [
     ("first-model", "patch", "httproutes.gateway.networking.k8s.io/another", False),
     ("first-model", "get", "secrets/prediction-store-owner", False),
     ("first-model", "create", "pods", False),
-    ("first-model", "create", "pods/exec", False),
+    ("first-model", "create", "pods:exec", False),
     ("first-model", "create", "rolebindings.rbac.authorization.k8s.io", False),
 ]
 
 
 def test_each_account_may_do_what_it_needs_and_no_more(vigil: Place, measured: list[str]) -> None:
     wrong = [
-        each for each in _RIGHTS if _may(vigil.kubectl, each[0], each[1], each[2]) is not each[3]
+        each for each in _RIGHTS if may(vigil.kubectl, each[0], each[1], each[2]) is not each[3]
     ]  # fmt: skip
     assert wrong == []
     for account in {account for account, *_ in _RIGHTS}:
-        assert not _may(vigil.kubectl, account, "list", "secrets", namespace="kube-system")
-        assert not _may(vigil.kubectl, account, "*", "*")
-    measured.append(f"{len(_RIGHTS)} rights asked of 6 accounts, {sum(not each[3] for each in _RIGHTS)} of them denied")
-
-
-def _may(kubectl: Kubectl, account: str, verb: str, what: str, namespace: str = "") -> bool:
-    """What the API server itself would decide."""
-    kind, _, rest = what.partition("/")
-    name, sub = ("", rest) if rest == "exec" else (rest, "")
-    resource, _, group = kind.partition(".")
-    asked = {
-        "namespace": namespace or kubectl.namespace,
-        "verb": verb,
-        "group": "*" if kind == "*" else group,
-        "resource": resource,
-        "subresource": sub,
-        "name": name,
-    }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": f"system:serviceaccount:{kubectl.namespace}:{account}", "resourceAttributes": asked},
-    }
-    said = kubectl("create", "--filename", "-", "--output", "json", given=json.dumps(review).encode())
-    return bool(json.loads(said)["status"]["allowed"])
+        assert not may(vigil.kubectl, account, "list", "secrets", namespace="kube-system")
+        assert not may(vigil.kubectl, account, "*", "*")
+    measured.append(f"{len(_RIGHTS)} rights asked of 7 accounts, {sum(not each[3] for each in _RIGHTS)} of them denied")
 
 
 _INSERT = "insert into predictions (request_id, event_id, scored_at, tag"
