@@ -25,6 +25,8 @@ from k8s.rollout.routers import RouterError, Split
 from monitoring.migrations import USERS
 
 OWNER: Final = "owner"
+ERASURE_KEY: Final = "erasure-key"
+"""Secret of `erase` and `retention`: a new key would not find those who were erased under the old one."""
 _POLL_SECONDS: Final = 1.0
 
 
@@ -62,6 +64,21 @@ def secret(user: str, host: str, database: str) -> Object:
 def make_secrets(cluster: Cluster, host: str, database: str) -> list[str]:
     """The database users whose Secret was made now. Raises ClusterError."""
     return [user for user in (OWNER, *USERS) if cluster.create(Kind.SECRETS, secret(user, host, database))]
+
+
+def make_erasure_key(cluster: Cluster) -> bool:
+    """Whether the Secret with MONITORING_ERASURE_KEY was made now: one that is there stays. Raises ClusterError."""
+    made = cluster.create(
+        Kind.SECRETS,
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": ERASURE_KEY, "labels": {"app.kubernetes.io/part-of": "vigil"}},
+            "type": "Opaque",
+            "stringData": {"key": secrets.token_urlsafe(32)},
+        },
+    )
+    return made is not None
 
 
 def assign(fleet: Fleet, model: FirstModel, copies: int) -> None:
@@ -120,8 +137,11 @@ def main() -> None:
 @click.option("--host", required=True, help="Host of the prediction store.")
 @click.option("--database", required=True, help="Its database.")
 def secrets_command(host: str, database: str) -> None:
-    """Make a Secret with a password for each user of the prediction store that has none."""
-    made = make_secrets(connect(), host, database)
+    """Make a Secret with a password for each user of the prediction store that has none, and the key of erasures."""
+    cluster = connect()
+    made = make_secrets(cluster, host, database)
+    if make_erasure_key(cluster):
+        made.append("erasures (their key)")
     click.echo(f"made the secrets of {', '.join(made)}" if made else "every secret was there")
 
 
