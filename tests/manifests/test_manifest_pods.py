@@ -11,6 +11,7 @@ from k8s.rollout.kubernetes_api import SECONDS
 from k8s.rollout.kubernetes_router import APPLY_SECONDS
 from k8s.rollout.settings import Settings as RolloutSettings
 from monitoring.migrations import USERS
+from monitoring.settings import Settings as MonitoringSettings
 from tests.manifests.rendering import OVERLAYS, Object, application, containers, named, of_kind, pods, title
 
 LEAST = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
@@ -80,7 +81,7 @@ def test_a_scorers_tag_and_number_are_not_in_the_manifests(objects) -> None:
 
 def test_only_what_speaks_to_the_api_has_a_token(objects) -> None:
     for owner, template in pods(objects):
-        calls = {each["command"][2] for each in template["spec"]["containers"] if "command" in each}
+        calls = {module for each in template["spec"]["containers"] for module in each.get("command", ())[2:3]}
         speaks = bool(calls & {"k8s.bootstrap", "k8s.rollout"})
         mounted = any("projected" in volume for volume in template["spec"].get("volumes", []))
         automatic = template["spec"]["automountServiceAccountToken"]
@@ -112,6 +113,7 @@ def test_variables_are_settings_that_exist(objects) -> None:
     known = {f"SCORER_{name.upper()}" for name in Settings.model_fields}
     known |= {f"ASSIGNED_{name.upper()}" for name in Assignment.model_fields}
     known |= {f"ROLLOUT_{name.upper()}" for name in RolloutSettings.model_fields}
+    known |= {f"MONITORING_{name.upper()}" for name in MonitoringSettings.model_fields}
     given = {
         variable["name"]
         for each in containers(objects)
