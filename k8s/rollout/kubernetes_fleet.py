@@ -159,13 +159,14 @@ def _problem(tag: str | None, pods: list[Object]) -> str:
 
 
 def _reason(status: Object) -> str:
-    """What a container said when it ended, else why it waits, else why the pod has no node."""
+    """What a container said last when it ended, else why it waits, else why the pod has no node."""
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     for container in containers:
         for state in (container.get("state", {}), container.get("lastState", {})):
             ended = state.get("terminated", {})
             if ended.get("exitCode"):
-                return str(ended.get("message", "") or ended.get("reason", "")).strip() or "ended with an error"
+                said = str(ended.get("message", "")).strip() or str(ended.get("reason", ""))
+                return said.splitlines()[-1] if said else "ended with an error"
     for container in containers:
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason", "PodInitializing") not in _WAITS:

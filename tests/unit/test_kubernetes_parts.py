@@ -60,7 +60,12 @@ def test_without_a_tag_no_version_is_assigned() -> None:
         (
             {
                 "initContainerStatuses": [
-                    {"lastState": {"terminated": {"exitCode": 4, "message": "altered\n"}}, "state": {}}
+                    {
+                        "lastState": {
+                            "terminated": {"exitCode": 4, "message": "Traceback:\n  at its start\naltered\n"}
+                        },
+                        "state": {},
+                    }
                 ]
             },
             "altered",
