@@ -69,12 +69,13 @@ images: ## Build the three images (VERSION=0.1.0) and put them into the cluster 
 schemas: $(VENV)/ready-dev ## Write the cluster's schemas to .vigil/schemas, for kubeconform in make test
 	@$(BIN)/python -m tests.manifests.schemas .vigil/schemas
 
-cluster-demo: $(BIN)/vigil ## From an empty namespace of a cluster (KUBECONFIG) to a scored event; images first
+cluster-demo: $(VENV)/ready-local $(BIN)/vigil ## From an empty namespace of a cluster (KUBECONFIG) to a scored event, and to a good and a bad rollout; images first
 	@kubectl apply --server-side --force-conflicts -k k8s/platform/kind
 	@kubectl apply -k k8s/overlays/kind/kept
 	@kubectl -n vigil delete job --ignore-not-found secrets prediction-store-migration first-model
 	@kubectl apply -k k8s/overlays/kind
 	@kubectl -n vigil wait --for=condition=Complete --timeout=600s job/first-model
+	@kubectl -n vigil rollout status --timeout=180s deployment/rollout-controller
 	@node=$$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}'); \
 	  url=$${URL:-http://$$node:30080}; \
 	  echo "POST $$url/score"; \
@@ -82,6 +83,8 @@ cluster-demo: $(BIN)/vigil ## From an empty namespace of a cluster (KUBECONFIG) 
 	    -H 'x-entity-id: customer-17' -d '{"amount": 249.90, "hour": 2, "device_risk": 2, "velocity_5m": 7}'; echo
 	@kubectl -n vigil exec prediction-store-0 -- psql -h /var/run/postgresql -U vigil -d vigil \
 	  -c 'select role, tag, score, decision, latency_us from predictions order by scored_at desc limit 1'
+	@node=$$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}'); \
+	  $(BIN)/python -m k8s.demo --url "$${URL:-http://$$node:30080}" --image vigil/pipeline:$(VERSION)
 
 clean: ## Remove the environment and everything that running made
 	@rm -rf $(VENV) .vigil .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
