@@ -51,9 +51,9 @@ def test_a_closed_day_is_judged_once_and_its_page_is_written(rows: Place, measur
     how, said = _run(kubectl, "drift-e2e", "--now", TOMORROW)
     assert how == "Complete", said
     assert kubectl.get("job", "drift-e2e")["status"].get("failed", 0) == 0, "it was done at the first try"
-    found = rows.sql("select day, tag, verdict from drift_reports")
-    assert [(day, tag) for day, tag, _ in found] == [(f"{datetime.now(UTC):%Y-%m-%d}", rows.first)]
-    assert found[0][2] != "MISSING_DATA"
+    found = rows.sql("select day, verdict, tag from drift_reports")
+    assert [day for day, *_ in found] == [f"{datetime.now(UTC):%Y-%m-%d}"]
+    assert found[0][1] not in ("MISSING_DATA", "INSUFFICIENT_DATA")
     how, again = _run(kubectl, "drift-e2e", "--now", TOMORROW)
     assert how == "Complete", again
     assert len(rows.sql("select day from drift_reports")) == 1
