@@ -69,7 +69,8 @@ def look(backend: Backend, now: datetime, events: int = 8) -> Sight:
     told = seen("the history", lambda: _told(backend, events)) if events else []
     # Events that the history has not taken yet are in the object, so an outage hides nothing.
     kept = (event for event in rollout.status.outbox if event.kind != DECISION)
-    newest = {(event.at, event.number): event for event in (*(told or ()), *kept)}
+    # A cluster keeps whole seconds of them.
+    newest = {(event.at.replace(microsecond=0), event.number): event for event in (*(told or ()), *kept)}
     last = tuple(newest[key] for key in sorted(newest))[-events:] if events else ()
     return Sight(rollout, now, split, fleet, controller, last, tuple(problems))
 
