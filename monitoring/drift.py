@@ -1,6 +1,6 @@
 """Counts of a day to a verdict: does the live data still look like what the stable model was made with?
 
-Pure: `calibrated(reference)` learns from the reference's own days how much one day differs from the others, and
+Pure: `calibrated(reference)` learns from the reference's own days how far a day is from the days of other weeks, and
 `judge(window, baseline)` compares a day with it. The verdicts, in the order in which they are tried:
 
     MISSING_DATA       no row at all
@@ -29,9 +29,6 @@ more than none. The zero-bin epsilon of Evidently is the same, but for empty bin
 LEAST_THRESHOLD: Final = 0.05
 """No PSI below this is drift, however alike the reference's days are."""
 
-DEVIATIONS: Final = 3
-"""Standard deviations above the mean of the reference days' own PSIs."""
-
 WEEK: Final = 7
 """Fewer reference days than this have not seen the rhythm of a week; then `CUSTOMARY` is the least threshold."""
 
@@ -46,7 +43,7 @@ MARGIN: Final = 0.5
 """A share is a fault above the reference's worst day + max(LEAST_MARGIN, MARGIN x that day)."""
 
 _SURPRISE: Final = 3.719
-"""Standard normal quantile of 1 - 1e-4: how improbable a PSI must be by sampling alone."""
+"""Standard normal quantile of 1 - 1e-4: how improbable a PSI must be without drift."""
 
 
 class Verdict(StrEnum):
@@ -111,7 +108,7 @@ class Window:
 
 @dataclass(frozen=True)
 class FieldBaseline:
-    """What one field is compared with. `psis` are the reference's days, each against the others, oldest first.
+    """What one field is compared with. `psis` are the reference's days, each against the other half, oldest first.
 
     `threshold` is None where the reference has no values: there is nothing to compare with.
     """
@@ -225,27 +222,31 @@ def _shares(counts: Sequence[int]) -> list[float]:
 def sampling_noise(known: int, expected: int, bins: int) -> float:
     """The PSI that two samples of one distribution exceed once in ten thousand times: (1/n + 1/m) chi2(bins - 1).
 
-    The quantile of chi2 after Wilson and Hilferty (1931). A window of 500 values in 10 bins is beyond 0.05 now and
-    then by chance alone; from about 700 on this is below `LEAST_THRESHOLD`, and says nothing any more.
+    A window of 500 values in 10 bins is beyond 0.05 now and then by chance alone; from about 700 on this is below
+    `LEAST_THRESHOLD`, and says nothing any more.
     """
-    freedom = bins - 1
-    if freedom < 1 or known == 0 or expected == 0:
+    if bins < 2 or known == 0 or expected == 0:
         return 0.0
+    return (1 / known + 1 / expected) * (bins - 1) * _surprising(bins - 1)
+
+
+def _surprising(freedom: int) -> float:
+    """How many times its mean a chi2 is once in ten thousand times (Wilson and Hilferty, 1931)."""
     spread = 2 / (9 * freedom)
-    return float((1 / known + 1 / expected) * freedom * (1 - spread + _SURPRISE * math.sqrt(spread)) ** 3)
+    return float((1 - spread + _SURPRISE * math.sqrt(spread)) ** 3)
 
 
 def _field_baseline(name: str, reference: ReferenceField) -> FieldBaseline:
     """A day without any value of the field tells nothing about it: for the score, one that the model learned from."""
     days = [day for day in reference.daily if sum(day)]
     counts = tuple(sum(column) for column in zip(*reference.daily, strict=True))
-    psis = tuple(_each_against_the_others(days, counts))
+    psis = tuple(_each_against_the_other_half(days))
     missing = max((_share(none, none + sum(day)) for day, none in _days(reference)), default=0.0)
     return FieldBaseline(
         name=name,
         counts=counts,
         psis=psis,
-        threshold=_threshold(psis) if days else None,
+        threshold=_threshold(psis, sum(1 for count in counts if count)) if days else None,
         missing_limit=_limit(missing),
         unseen_limit=_limit(0.0),
     )
@@ -255,18 +256,27 @@ def _days(reference: ReferenceField) -> Iterator[tuple[tuple[int, ...], int]]:
     return zip(reference.daily, reference.missing, strict=True)
 
 
-def _each_against_the_others(days: Sequence[Sequence[int]], total: Sequence[int]) -> Iterator[float]:
-    if len(days) > 1:
-        for day in days:
-            yield psi(day, [every - one for every, one in zip(total, day, strict=True)])
+def _each_against_the_other_half(days: Sequence[Sequence[int]]) -> Iterator[float]:
+    """A day is as far from the other half as a live day may be from the reference: neighbouring days share payers."""
+    middle = len(days) // 2
+    earlier, later = days[:middle], days[middle:]
+    if earlier:
+        for half, other in ((earlier, later), (later, earlier)):
+            total = [sum(column) for column in zip(*other, strict=True)]
+            yield from (psi(day, total) for day in half)
 
 
-def _threshold(psis: Sequence[float]) -> float:
-    """max(.05, mean + 3 sd, largest) of the reference's own days; at least the customary mark for less than a week."""
+def _threshold(psis: Sequence[float], bins: int) -> float:
+    """max(.05, largest, what a chi2 with their mean exceeds once in ten thousand times) of the reference's own days.
+
+    PSIs of days without drift are about a multiple of chi2(bins - 1); the multiple is more than sampling says, as one
+    payer's events are alike, and is taken from the days (as Rao and Scott, 1981, correct a chi2 test for clusters). At
+    least the customary mark for less than a week.
+    """
     least = LEAST_THRESHOLD if len(psis) >= WEEK else CUSTOMARY
-    if len(psis) < 2:
+    if len(psis) < 2 or bins < 2:
         return least
-    return max(least, statistics.fmean(psis) + DEVIATIONS * statistics.stdev(psis), *psis)
+    return max(least, statistics.fmean(psis) * _surprising(bins - 1), *psis)
 
 
 def _limit(worst: float) -> float:

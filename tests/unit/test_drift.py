@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from bentos.risk_scorer.reference import Reference, ReferenceField
 from monitoring import drift
@@ -68,18 +69,39 @@ def test_one_row_in_an_empty_bin_says_no_more_than_none():
 # --- thresholds
 
 
-def test_a_threshold_is_what_the_reference_days_did_among_themselves():
+def _amounts(daily):
+    counts = tuple(tuple(int(each) for each in day) for day in daily)
+    return ReferenceField(kind="number", edges=tuple(range(9)), daily=counts, missing=(0,) * len(counts))
+
+
+@pytest.mark.parametrize("days", [27, 28])
+def test_a_reference_day_is_compared_with_the_other_half(days):
     generator = np.random.default_rng(2)
-    daily = [
-        tuple(int(each) for each in generator.multinomial(6_000, day)) for day in generator.dirichlet([40] * 10, 28)
-    ]
-    made = ReferenceField(kind="number", edges=tuple(range(9)), daily=tuple(daily), missing=(0,) * 28)
-    (baseline,) = drift.calibrated(Reference(days=(), fields={"amount": made})).fields
-    others = [np.sum(daily, axis=0) - day for day in daily]
-    null = [drift.psi(day, other) for day, other in zip(daily, others, strict=True)]
+    daily = [generator.multinomial(6_000, day) for day in generator.dirichlet([40] * 10, days)]
+    (baseline,) = drift.calibrated(Reference(days=(), fields={"amount": _amounts(daily)})).fields
+    earlier, later = daily[: days // 2], daily[days // 2 :]
+    null = [drift.psi(day, np.sum(later, axis=0)) for day in earlier]
+    null += [drift.psi(day, np.sum(earlier, axis=0)) for day in later]
     assert baseline.psis == pytest.approx(null)
-    assert baseline.threshold == pytest.approx(max(np.mean(null) + 3 * np.std(null, ddof=1), *null))
-    assert baseline.threshold > drift.LEAST_THRESHOLD
+    assert baseline.threshold == pytest.approx(max(*null, np.mean(null) * chi2.isf(1e-4, 9) / 9), rel=0.02)
+    assert baseline.threshold > max(drift.LEAST_THRESHOLD, *null)
+
+
+def test_one_day_of_the_reference_that_stood_out_is_within_the_threshold():
+    daily = np.full((28, 10), 600)
+    daily[3] = [1_800, *[466] * 9]
+    (baseline,) = drift.calibrated(Reference(days=(), fields={"amount": _amounts(daily)})).fields
+    assert baseline.threshold == max(baseline.psis) > 0.25
+
+
+def test_a_slow_change_within_the_reference_raises_the_threshold():
+    """Payers that grow older move their field from week to week; next to its neighbours each day looks like them."""
+    weights = [np.linspace(1 - 0.02 * day, 1 + 0.02 * day, 10) for day in range(28)]
+    daily = [np.round(600 * each) for each in weights]
+    (baseline,) = drift.calibrated(Reference(days=(), fields={"amount": _amounts(daily)})).fields
+    tomorrow = np.round(600 * np.linspace(0.38, 1.62, 10)).astype(int)
+    assert drift.psi(tomorrow, baseline.counts) > drift.LEAST_THRESHOLD
+    assert drift.psi(tomorrow, baseline.counts) < baseline.threshold
 
 
 def test_days_that_are_all_alike_leave_the_least_threshold():
