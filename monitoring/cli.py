@@ -6,31 +6,16 @@ Exit codes: 0 done, 2 wrong usage or environment, 3 a file that was given can't 
 8 the artifact store does not give, or does not take, what it should.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 import click
-from psycopg import IsolationLevel
 
-from . import (
-    drift_command,
-    erase_command,
-    erasure,
-    exporter_command,
-    labels_command,
-    migrations,
-    page,
-    partitions,
-    quality_command,
-    report,
-    retention,
-    store,
-)
+from . import erasure, migrations, partitions, retention
 from .database import session
 from .environment import settings, store_session
-from .errors import InputError, MonitoringError
+from .errors import MonitoringError
 from .settings import described
 
 EXIT_CODES = (
@@ -38,11 +23,31 @@ EXIT_CODES = (
     "5 the database does not answer; 6 the schema is missing, altered, or newer than this code, or a right is missing; "
     "7 rows of an erased entity came meanwhile; 8 the artifact store does not give, or does not take, what it should."
 )
-_TIME = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
+
+
+_APART: Final = {
+    "drift": "drift_command.command",
+    "erase": "erase_command.command",
+    "exporter": "exporter_command.command",
+    "labels": "labels_command.group",
+    "quality": "quality_command.command",
+    "report": "report_command.command",
+}
+"""Commands that are imported when they are called: an exporter that lives for weeks needs no plots and no Parquet."""
 
 
 class _Commands(click.Group):
     """Ends with the exit code of a MonitoringError."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_APART})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _APART:
+            return super().get_command(ctx, cmd_name)
+        module, name = _APART[cmd_name].split(".")
+        found: click.Command = getattr(import_module(f"monitoring.{module}"), name)
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -90,41 +95,3 @@ def drop_old_days(days: int) -> None:
         click.echo(f"{table}: {count} rows forgotten")
     for table, count in late.items():
         click.echo(f"{table}: {count} rows erased that came after their entity was")
-
-
-@cli.command(name="report")
-@click.option("--out", type=click.Path(dir_okay=False, writable=True, path_type=Path), required=True, help="HTML file.")
-@click.option("--since", type=_TIME, help="Only rows scored from this time on (UTC without an offset).")
-@click.option("--until", type=_TIME, help="Only rows scored before this time (UTC without an offset).")
-@click.option("--evaluation", "files", multiple=True, metavar="TAG=FILE", help="A model's evaluation.json; repeatable.")
-def write_report(out: Path, since: datetime | None, until: datetime | None, files: tuple[str, ...]) -> None:
-    """Write what the store says as one self-contained HTML page."""
-    evaluations = dict(_evaluation(each) for each in files)
-    window = store.Window(_in_utc(since), _in_utc(until))
-    with store_session() as connection:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # all of the page's numbers at one moment
-        numbers = report.collect(connection, datetime.now(UTC), window, evaluations=evaluations)
-    page.write(numbers, out)
-    click.echo(f"wrote {out}")
-
-
-def _evaluation(option: str) -> tuple[str, Any]:
-    """The tag and the content of TAG=FILE."""
-    tag, separator, name = option.partition("=")
-    if not separator:
-        raise click.BadParameter(f"{option!r} is not TAG=FILE", param_hint="--evaluation")
-    try:
-        return tag, json.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name} can't be read as JSON: {error}") from error
-
-
-def _in_utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
-
-
-cli.add_command(drift_command.command)
-cli.add_command(quality_command.command)
-cli.add_command(labels_command.group)
-cli.add_command(erase_command.command)
-cli.add_command(exporter_command.command)

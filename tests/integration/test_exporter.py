@@ -150,3 +150,15 @@ def test_a_taken_port_is_told():
         done = CliRunner().invoke(cli, ["exporter", "--port", port], env={"MONITORING_DSN": "postgresql://x/y"})
     assert done.exit_code == 2
     assert f"can't listen on 127.0.0.1:{port}" in done.output
+
+
+def test_the_exporter_has_none_of_what_the_other_commands_need():
+    """It lives for weeks: scikit-learn, plots and Evidently would be two thirds of its memory."""
+    heavy = {"sklearn", "pandas", "pyarrow", "matplotlib", "evidently", "lightgbm", "bentoml"}
+    code = (
+        "import sys, click\nfrom monitoring.cli import cli\n"
+        "assert cli.get_command(click.Context(cli), 'exporter').name == 'exporter'\n"
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
