@@ -5,7 +5,9 @@ import os
 import shlex
 import subprocess
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -202,26 +204,34 @@ def test_counts_of_several_proxies_add_up_while_scorers_come_and_go(
         verdict = stage.until_over(tag)
         came = traffic.ended()
     attempt = stage.last().id
-    counted, seen, proxies = _evidence(stage, attempt)
+    blocks, proxies = _counted(stage, attempt)
+    counted, seen = (sum(each) for each in zip(*blocks, strict=True))
     measured.append(f"{verdict.outcome}; {proxies} proxies counted {counted}, rows were {seen}; {came}")
     assert verdict.outcome is Outcome.PROMOTED
     assert not [each for each in came.failed if each.status is None]
     assert len(came.failed) <= 0.005 * len(came.entries)
     assert proxies == 2
-    assert abs(counted - seen) <= 0.03 * seen
+    missed = sorted(rows - answers for answers, rows in blocks)
+    assert missed[0] >= -3  # answered on one side of a snapshot, and logged on the other
+    # Envoy drops the counters of a backend that has no weight any more, and what they counted since the last look:
+    # of stable's at 100 %, and of the canary's when stable has taken over.
+    assert sum(missed[:-2]) <= 0.01 * seen
+    assert sum(missed) <= 0.05 * seen
     stage.place.kubectl("scale", "deployment", "scorer-stable", "--replicas=1")
 
 
-def _evidence(stage: Stage, attempt: str) -> tuple[int, int, int]:
-    """Answers of a canary phase: as the proxies counted them, as the store has them; and how many proxies."""
+def _counted(stage: Stage, attempt: str) -> tuple[list[tuple[int, int]], int]:
+    """For each block of a canary its answers as the proxies counted them and as the store has them; how many proxies."""
     query = f"select gateway from rollout_evidence where attempt = '{attempt}' and phase = 'canary'"  # noqa: S608
     marks = [json.loads(gateway) for (gateway,) in stage.place.sql(query)]
-    counted = sum(each["answered"]["stable"] + each["answered"]["canary"] for each in marks)
-    since, until_ = min(each["since"] for each in marks), max(each["until"] for each in marks)
-    ((rows,),) = stage.place.sql(
-        f"select count(*) from predictions where role <> 'shadow' and scored_at between '{since}' and '{until_}'"  # noqa: S608
-    )
-    return counted, int(rows), len({name for each in marks for name in each["mark"]["snapshot"]["instances"]})
+    times = "select extract(epoch from scored_at) from predictions where role <> 'shadow' order by 1"
+    scored = [float(moment) for (moment,) in stage.place.sql(times)]
+    blocks = []
+    for each in marks:
+        since, until_ = (datetime.fromisoformat(each[end]).timestamp() for end in ("since", "until"))
+        answered = each["answered"]["stable"] + each["answered"]["canary"]
+        blocks.append((answered, bisect_left(scored, until_) - bisect_left(scored, since)))
+    return blocks, len({name for each in marks for name in each["mark"]["snapshot"]["instances"]})
 
 
 def test_the_controller_reaches_what_it_needs_and_nothing_else(stage: Stage) -> None:
