@@ -221,7 +221,7 @@ def test_counts_of_several_proxies_add_up_while_scorers_come_and_go(
 
 
 def _counted(stage: Stage, attempt: str) -> tuple[list[tuple[int, int]], int]:
-    """Of each block of a canary its answers as the proxies counted them, and as the store has them; how many proxies."""
+    """Of each block of a canary its answers, as the proxies counted them and as the store has them; and the proxies."""
     query = f"select gateway from rollout_evidence where attempt = '{attempt}' and phase = 'canary'"  # noqa: S608
     marks = [json.loads(gateway) for (gateway,) in stage.place.sql(query)]
     times = "select extract(epoch from scored_at) from predictions where role <> 'shadow' order by 1"
