@@ -70,6 +70,7 @@ schemas: $(VENV)/ready-dev ## Write the cluster's schemas to .vigil/schemas, for
 	@$(BIN)/python -m tests.manifests.schemas .vigil/schemas
 
 cluster-demo: $(VENV)/ready-local $(BIN)/vigil ## From an empty namespace of a cluster (KUBECONFIG) to a scored event, and to a good and a bad rollout; images first
+	@kubectl get --raw /readyz > /dev/null || { echo "no cluster answers: KUBECONFIG is $${KUBECONFIG:-unset}; see k8s/README.md"; exit 2; }
 	@kubectl apply --server-side --force-conflicts -k k8s/platform/kind
 	@kubectl apply -k k8s/overlays/kind/kept
 	@kubectl -n vigil delete job --ignore-not-found secrets prediction-store-migration first-model

@@ -2,7 +2,7 @@
 
 `python -m tests.bench.drift_simulation [--streams N] [--seed S] [--only NAME ...] [--markdown]`. Each stream has a
 model of its own, fitted on its first 28 days; the rules of other tools see the same days. Exit code 1 when a target is
-missed. 200 streams take about ten minutes on two cores.
+missed. 200 streams take about twenty minutes on two cores.
 """
 
 import os
