@@ -82,8 +82,8 @@ def _challenger(cluster: Cluster, pipeline: Pipeline, story: Story) -> tuple[str
         tag = pipeline.train(seed)
         if tag == stable:
             raise BrokenPromiseError(
-                f"{stable} is this demo's own challenger: the story was told here before. To tell it again, begin with an "
-                "empty namespace: kubectl delete namespace vigil"
+                f"{stable} is this demo's own challenger: the story was told here before. To tell it again, begin with "
+                "an empty namespace: kubectl delete namespace vigil"
             )
         _until_logged(cluster)
         reason = None if tag in known else _compared(pipeline, stable, tag, story)

@@ -9,7 +9,7 @@ import yaml
 from rich.console import Console
 
 from k8s.demo import stories
-from k8s.demo.cluster import Cluster
+from k8s.demo.cluster import Cluster, Pipeline
 from k8s.demo.errors import BrokenPromiseError, CommandError
 from k8s.local.ledger import Entry, Ledger
 from k8s.local.story import Story
@@ -81,3 +81,22 @@ def test_a_command_that_can_not_be_run_says_which(tmp_path: Path) -> None:
     cluster = Cluster("vigil", tmp_path)
     with pytest.raises(CommandError, match="no-such-program --version"):
         cluster.command(["no-such-program", "--version"], "", 5)
+
+
+class Trained(Pipeline):
+    """A pipeline whose first challenger is what the last demo made stable."""
+
+    def __init__(self) -> None: ...
+
+    def invent(self) -> None: ...
+
+    def pull(self, tag: str) -> None: ...
+
+    def train(self, seed: int) -> str:  # noqa: ARG002 - the pipeline's signature
+        return GOOD
+
+
+def test_a_story_that_was_told_before_says_how_to_begin_again(tmp_path: Path) -> None:
+    cluster = Ended("vigil", tmp_path, {"stable": GOOD})
+    with pytest.raises(BrokenPromiseError, match="kubectl delete namespace vigil"):
+        stories._challenger(cluster, Trained(), Story(Console(quiet=True)))
